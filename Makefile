@@ -1,0 +1,43 @@
+# Everything a newcomer or CI types. `make run` and `make test` do all their own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test all venv dev format format-check lint types coverage bench clean
+
+$(VENV)/.run: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+venv: $(VENV)/.run
+
+dev: $(VENV)/.dev
+
+run: venv
+	$(BIN)/glockd $(ARGS)
+
+test: dev
+	$(BIN)/python -X dev -m pytest $(ARGS)
+
+format: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+format-check: dev
+	$(BIN)/ruff format --check .
+
+lint: dev
+	$(BIN)/ruff check .
+
+types: dev
+	$(BIN)/mypy glockd tester tests
+
+all: format-check lint types test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage* htmlcov
