@@ -8,7 +8,7 @@ from glockd.core.locks import WHOLE, LockTable, Waiter
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.extensions import granted_reply, refuse, waited_in_vain
-from glockd.wire.handlers import HANDLERS, UNAUTHORISED, Handlers
+from glockd.wire.handlers import BARE, HANDLERS, UNAUTHORISED, Handlers
 from glockd.wire.language import CANCELLED as CANCELLED_REPLY
 from glockd.wire.language import LF, TOO_MANY_LOCKS, TOO_MANY_WAITERS, normalise, trim
 from glockd.wire.policy import Policy
@@ -62,11 +62,14 @@ class Conversation:
 
     def carry_out(self, line: bytes, now: float) -> bytes | None:
         """The reply to one command; None if a pause follows, either for a wait or behind the reply in `late`."""
-        word, _, argument = trim(line).partition(b" ")
+        command = trim(line)
+        word, _, argument = command.partition(b" ")
         handler = self.handlers.get(word)
         if handler is None:
             if self.handlers is UNAUTHORISED:
                 return refuse(self, b"", now)
+            handler = BARE.get(command)
+        if handler is None:
             self.state.stats.invalid_commands += 1
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
@@ -102,7 +105,7 @@ class Conversation:
 
     def is_cancel(self, line: bytes) -> bool:
         """Whether `line` says `cancel`."""
-        return trim(line).partition(b" ")[0] == b"cancel"
+        return trim(line) == b"cancel"
 
     def authorise(self) -> None:
         """Let the client use every verb from now on."""

@@ -32,7 +32,6 @@ HANDLERS: Handlers = {
     b"wait": extensions.wait,
     b"read": extensions.read,
     b"share": extensions.share,
-    b"cancel": extensions.cancel,
     b"lease": extensions.lease,
     b"token": extensions.token,
     b"check": extensions.check,
@@ -40,13 +39,19 @@ HANDLERS: Handlers = {
     b"history": extensions.history,
     b"notify": extensions.notify,
     b"kick": extensions.kick,
+    b"auth": extensions.auth,
+}
+
+# Verbs that are the whole line: with an argument they are no command, as in the original, which has none of them.
+BARE: Handlers = {
+    b"cancel": extensions.cancel,
     b"bound": extensions.bound,
     b"ping": extensions.ping,
     b"version": extensions.version,
     b"help": extensions.show_help,
-    b"auth": extensions.auth,
 }
-assert HANDLERS.keys() == VERBS.keys()
+
+assert HANDLERS.keys() | BARE.keys() == VERBS.keys()
 
 # In force until a client has proved that it may talk to this daemon.
 UNAUTHORISED: Handlers = {word: extensions.refuse for word in HANDLERS} | {b"auth": extensions.auth}
