@@ -388,9 +388,8 @@ final class Client
         $reply = new Reply();
         $release .= self::normalise($name);
         $had = isset($this->held[$release]);
-        $pending = new Pending($this, $this->connection, $reply, $release, $had, $wait, $this->timeout);
         $this->connection->send($words . $name, $reply);
-        return $pending;
+        return new Pending($this, $this->connection, $reply, $release, $had, $wait, $this->timeout);
     }
 
     private function giveBack(string $word, string $name): void
