@@ -2,6 +2,7 @@ package glock
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -99,6 +100,9 @@ func (l *Lock) Unlock() error {
 	err := l.session.release(ctx, l.hold)
 	if ctx.Err() != nil {
 		l.session.end(ErrClosed) // whoever waits for the lock must not wait for an answer that does not come
+	}
+	if reason := l.session.Err(); err != nil && reason != nil {
+		return fmt.Errorf("%w: %v", ErrLost, reason)
 	}
 	return err
 }

@@ -431,7 +431,7 @@ export class Session {
       request.reject(why);
     }
     for (const lock of this.#holds.values()) {
-      lock[end](new GlockError('lost', `the lock was lost: ${why.message}`, { cause: why }));
+      lock[end](lost(why));
     }
     this.#holds.clear();
     this.#onEnd(why);
@@ -479,7 +479,11 @@ export class Lock {
 
   async release() {
     this.#check();
-    await (this.mode === 'counted' ? this.#session.releaseCounted(this.name) : this.#session.release(this.name));
+    try {
+      await (this.mode === 'counted' ? this.#session.releaseCounted(this.name) : this.#session.release(this.name));
+    } catch (cause) {
+      throw cause.code === 'closed' ? lost(cause) : cause;
+    }
   }
 
   [grantedTo](holders) {
@@ -739,6 +743,11 @@ function defaultServer() {
     return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}/`;
   }
   return globalThis.process?.env.GLOCK_SERVER || DEFAULT_SERVER;
+}
+
+/** The lock's loss that comes with the end of its session. */
+function lost(cause) {
+  return new GlockError('lost', `the lock was lost: ${cause.message}`, { cause });
 }
 
 /** The promise, or the signal's reason if that comes first. */

@@ -32,12 +32,15 @@ final class Lock
      *
      * @throws LockLost if it was lost before
      * @throws NotHeld if it was given back already
-     * @throws ConnectionLost
      */
     public function release(): void
     {
         $this->assertHeld();
-        $this->shared ? $this->client->releaseShared($this->name) : $this->client->release($this->name);
+        try {
+            $this->shared ? $this->client->releaseShared($this->name) : $this->client->release($this->name);
+        } catch (ConnectionLost $lost) {
+            throw new LockLost($lost->getMessage(), 0, $lost);
+        }
     }
 
     /** Whether the hold has ended without release(), by all that the daemon has said until now. */
