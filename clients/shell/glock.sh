@@ -36,7 +36,7 @@ GLOCK_REFUSED=81        # the daemon says no for another reason, which REPLY tel
 GLOCK_BAD_NAME=82       # the name holds a line feed, or the command would be longer than 4095 bytes
 GLOCK_CANCELLED=83      # glock_cancel gave the wait up
 
-# Seconds that the daemon has for a reply that need not be waited for.
+# Whole seconds that the daemon has for a reply that need not be waited for.
 GLOCK_TIMEOUT=${GLOCK_TIMEOUT:-10}
 
 # The connection in use, by its number. glock_open opens another one; who wants several sets this.
@@ -188,9 +188,10 @@ glock_finish() {
     if [[ -z $release ]]; then
         return "${_GLOCK_WAITED[$GLOCK_CONNECTION]:-1}"
     fi
-    if [[ $seconds != inf ]]; then
-        limit=${seconds%.*}
-        limit=$((10#${limit:-0} + GLOCK_TIMEOUT + 1))
+    if [[ $seconds =~ ^([0-9]*)\.?[0-9]*$ ]]; then
+        limit=$((10#0${BASH_REMATCH[1]} + GLOCK_TIMEOUT + 1))
+    elif [[ $seconds != inf ]]; then
+        limit=$GLOCK_TIMEOUT # the daemon will refuse it
     fi
     _glock_hear "$limit" || return
     _GLOCK_WAITS[$GLOCK_CONNECTION]=""
@@ -265,9 +266,10 @@ glock_lost() {
 }
 
 # Runs the command in the background and listens to the daemon meanwhile. The command inherits the connection: should the
-# shell be killed, the lock lives until the command ends.
+# shell be killed, the lock lives until the command ends. If the lock is lost, the command gets TERM and, after GLOCK_GRACE
+# seconds (10), KILL. The status is the command's own, or one of those above.
 glock_with() {
-    local name=$1 seconds=$2 in status=0 command watcher stdin
+    local name=$1 seconds=$2 in status=0 shell=$BASHPID command watcher stdin line tenths
     shift 2
     glock_lock "$name" "$seconds" || return
     in=${_GLOCK_IN[$GLOCK_CONNECTION]}
@@ -276,17 +278,38 @@ glock_with() {
     command=$!
     exec {stdin}<&-
     (
-        while read -r -u "$in" line && [[ $line != '! lost '* ]]; do :; done
-        kill -TERM "$command" 2>/dev/null
-        sleep "${GLOCK_GRACE:-10}"
-        kill -KILL "$command" 2>/dev/null
+        # It must not keep the connection when the others are gone.
+        while kill -0 "$command" && _glock_child_of "$shell"; do
+            status=0
+            read -r -t 1 -u "$in" line || status=$?
+            if [[ ($status -gt 0 && $status -le 128) || $line == '! lost '* ]]; then
+                _glock_close_all
+                kill -TERM "$command"
+                for ((tenths = 0; tenths < 10 * ${GLOCK_GRACE:-10}; tenths++)); do
+                    sleep 0.1
+                    kill -0 "$command" || exit 0
+                done
+                kill -KILL "$command"
+            fi
+        done
     ) >/dev/null 2>&1 &
     watcher=$!
     wait "$command" || status=$?
-    kill "$watcher" 2>/dev/null || :
+    kill -KILL "$watcher" 2>/dev/null || : # with another signal, bash would run the caller's EXIT trap in there
     wait "$watcher" 2>/dev/null || :
     glock_release "$name" || status=$GLOCK_LOST
     return "$status"
+}
+
+# Whether the process still has this parent, which may be a zombie otherwise.
+_glock_child_of() {
+    local parent
+    if [[ -r /proc/$BASHPID/stat ]]; then
+        read -r _ _ _ parent _ <"/proc/$BASHPID/stat"
+        [[ $parent == "$1" ]]
+    else
+        kill -0 "$1"
+    fi
 }
 
 glock_locked() {
