@@ -1,0 +1,170 @@
+"""Fixtures for tests that talk to the real daemon.
+
+`daemon` is a running glockd, on each transport in turn; `@pytest.mark.flags("-registry=false")` runs it
+with flags, and `@pytest.mark.transports("tcp", "unix")` on some transports only. Daemons are shared by the
+tests that want the same flags, but a test sees none of that: whatever it left has gone before the next
+begins, and `daemon.counts` counts from the test's own start. `glockd` starts a process of the test's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+from support.daemons import ProcessDaemon
+from support.process import Glockd
+
+TRANSPORTS = ("tcp", "unix", "websocket")
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "flags(*flags): command line of the shared daemon that the test talks to"
+    )
+    config.addinivalue_line("markers", "transports(*names): the transports that the test is meant for")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the daemons of a failed test have said."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Spawner | Views | ProcessDaemon):
+                for process in value.processes:
+                    title = f"glockd {' '.join(process.flags)} (pid {process.pid}), standard error"
+                    report.sections.append((title, process.stderr))
+    return report
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "transport" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("transports")
+        metafunc.parametrize("transport", marker.args if marker else TRANSPORTS)
+
+
+@pytest.fixture(scope="session")
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+class Pool:
+    """The running daemons, one for each set of flags."""
+
+    def __init__(self, folder: Callable[[], Path], listen: tuple[str, ...]) -> None:
+        self.folder, self.listen = folder, listen
+        self.processes: dict[tuple[str, ...], Glockd] = {}
+
+    def get(self, *flags: str) -> Glockd:
+        if flags not in self.processes or not self.processes[flags].is_running:
+            self.processes[flags] = Glockd(self.folder(), *flags, listen=self.listen)
+        return self.processes[flags]
+
+    def discard(self, process: Glockd) -> None:
+        self.processes.pop(process.flags, None)
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory, has_ipv6: bool) -> Iterator[Pool]:
+    listen = ("tcp", "tcp6", "unix", "ws") if has_ipv6 else ("tcp", "unix", "ws")
+    pool = Pool(lambda: tmp_path_factory.mktemp("glockd"), listen)
+    yield pool
+    for process in pool.processes.values():
+        process.stop()
+
+
+class Views:
+    """Gives views on shared daemons: `shared_daemon("tcp", "-registry=false")`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.daemons: list[ProcessDaemon] = []
+
+    def __call__(self, transport: str, *flags: str) -> ProcessDaemon:
+        self.daemons.append(ProcessDaemon(self.pool.get(*flags), transport))
+        return self.daemons[-1]
+
+    @property
+    def processes(self) -> list[Glockd]:
+        return [daemon.process for daemon in self.daemons]
+
+    def end(self, *, failed: bool) -> None:
+        """Check that the test has left nothing behind; a daemon that is in doubt is not used again."""
+        for daemon in self.daemons:
+            try:
+                if failed:
+                    daemon.abandon()
+                else:
+                    daemon.ends()
+            except BaseException:
+                failed = True
+                raise
+            finally:
+                if failed:
+                    self.pool.discard(daemon.process)
+
+
+@pytest.fixture
+def shared_daemon(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Views]:
+    views = Views(pool)
+    yield views
+    views.end(failed=request.node.stash.get(FAILED, False))
+
+
+@pytest.fixture
+def daemon(request: pytest.FixtureRequest, transport: str, shared_daemon: Views) -> ProcessDaemon:
+    """A running glockd, seen from the transport under test."""
+    marker = request.node.get_closest_marker("flags")
+    return shared_daemon(transport, *(marker.args if marker else ()))
+
+
+class Spawner:
+    """Starts daemons that are the test's own: `glockd("-verbose")`; see `Glockd` for the arguments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[Glockd] = []
+
+    def __call__(self, *flags: str, listen: tuple[str, ...] = ("tcp", "unix", "ws"), **env: str) -> Glockd:
+        folder = self.folder / f"glockd-{len(self.processes)}"
+        folder.mkdir()
+        self.processes.append(Glockd(folder, *flags, listen=listen, env=env))
+        return self.processes[-1]
+
+
+@pytest.fixture
+def glockd(tmp_path: Path) -> Iterator[Spawner]:
+    spawner = Spawner(tmp_path)
+    yield spawner
+    for process in spawner.processes:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str, str | None], str]:
+    """Find a program that a test needs: skip without it, but never in CI, which installs them all."""
+
+    def find(program: str, package: str | None = None) -> str:
+        path = shutil.which(program)
+        if path is None:
+            message = f"{program} is not installed (package {package or program})"
+            if os.environ.get("CI") == "true":
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return find
