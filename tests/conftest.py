@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from support.daemons import ProcessDaemon
-from support.process import Glockd
+from support.daemons import Pool, ProcessDaemon, Views
+from support.process import Spawner
 
 TRANSPORTS = ("tcp", "unix", "websocket")
 FAILED = pytest.StashKey[bool]()
@@ -61,23 +61,6 @@ def has_ipv6() -> bool:
     return True
 
 
-class Pool:
-    """The running daemons, one for each set of flags."""
-
-    def __init__(self, folder: Callable[[], Path], listen: tuple[str, ...]) -> None:
-        self.folder, self.listen = folder, listen
-        self.processes: dict[tuple[str, ...], Glockd] = {}
-
-    def get(self, *flags: str) -> Glockd:
-        if flags not in self.processes or not self.processes[flags].is_running:
-            self.processes[flags] = Glockd(self.folder(), *flags, listen=self.listen)
-        return self.processes[flags]
-
-    def discard(self, process: Glockd) -> None:
-        self.processes.pop(process.flags, None)
-        process.kill()
-
-
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory: pytest.TempPathFactory, has_ipv6: bool) -> Iterator[Pool]:
     listen = ("tcp", "tcp6", "unix", "ws") if has_ipv6 else ("tcp", "unix", "ws")
@@ -85,37 +68,6 @@ def pool(tmp_path_factory: pytest.TempPathFactory, has_ipv6: bool) -> Iterator[P
     yield pool
     for process in pool.processes.values():
         process.stop()
-
-
-class Views:
-    """Gives views on shared daemons: `shared_daemon("tcp", "-registry=false")`."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.daemons: list[ProcessDaemon] = []
-
-    def __call__(self, transport: str, *flags: str) -> ProcessDaemon:
-        self.daemons.append(ProcessDaemon(self.pool.get(*flags), transport))
-        return self.daemons[-1]
-
-    @property
-    def processes(self) -> list[Glockd]:
-        return [daemon.process for daemon in self.daemons]
-
-    def end(self, *, failed: bool) -> None:
-        """Check that the test has left nothing behind; a daemon that is in doubt is not used again."""
-        for daemon in self.daemons:
-            try:
-                if failed:
-                    daemon.abandon()
-                else:
-                    daemon.ends()
-            except BaseException:
-                failed = True
-                raise
-            finally:
-                if failed:
-                    self.pool.discard(daemon.process)
 
 
 @pytest.fixture
@@ -130,20 +82,6 @@ def daemon(request: pytest.FixtureRequest, transport: str, shared_daemon: Views)
     """A running glockd, seen from the transport under test."""
     marker = request.node.get_closest_marker("flags")
     return shared_daemon(transport, *(marker.args if marker else ()))
-
-
-class Spawner:
-    """Starts daemons that are the test's own: `glockd("-verbose")`; see `Glockd` for the arguments."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: list[Glockd] = []
-
-    def __call__(self, *flags: str, listen: tuple[str, ...] = ("tcp", "unix", "ws"), **env: str) -> Glockd:
-        folder = self.folder / f"glockd-{len(self.processes)}"
-        folder.mkdir()
-        self.processes.append(Glockd(folder, *flags, listen=listen, env=env))
-        return self.processes[-1]
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ def encoded(text: Text) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
 
 
-def normalised(name: bytes) -> bytes:
-    """`name` as the daemon understands it, for names that are UTF-8."""
-    text = name.decode("utf-8", "surrogateescape")
+def normalised(line: bytes) -> bytes:
+    """A line or name as the daemon understands it: words with single spaces between."""
+    text = line.decode("utf-8", "surrogateescape")
     words = "".join(" " if char in WHITE_SPACE else char for char in text).split(" ")
     return " ".join(word for word in words if word).encode("utf-8", "surrogateescape")
 
@@ -99,8 +99,7 @@ class Client(ABC):
 
     def ended(self, lines: list[bytes]) -> bytes:
         """`lines` with the line ends that the table of replies demands."""
-        verb, _, name = (self.asked.popleft() if self.asked else b"").strip().partition(b" ")
-        name = normalised(name)
+        verb, _, name = normalised(self.asked.popleft() if self.asked else b"").partition(b" ")
         mine = name in self.mine
         crlf = verb in (b"sg", b"sr", b"si") or (verb in (b"g", b"i") and not mine)
         if verb == b"g" and lines[0].startswith(b"1 "):
@@ -190,10 +189,12 @@ class SocketClient(Client):
 
     def is_hung_up_on(self) -> Self:
         """The daemon has closed the connection and said nothing more."""
-        while self.read_more():
-            pass
-        assert self.buffer == b""
-        self.sock.close()
+        try:
+            while self.read_more():
+                pass
+            assert self.buffer == b"", f"said, and not asked for: {self.buffer[:200]!r}"
+        finally:
+            self.sock.close()
         return self
 
     def vanishes(self) -> None:

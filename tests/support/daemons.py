@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from support.clients import Client, StreamClient, WebSocketClient, wait_until
@@ -33,9 +34,9 @@ class Observer:
     def __init__(self, client: Client) -> None:
         self.client, self.asked = client, 0
 
-    def counters(self) -> dict[str, int]:
+    def counters(self, line: str = "q") -> dict[str, int]:
         self.asked += 1
-        self.client.says("q")
+        self.client.says(line)
         self.client.asked.clear()
         reply = b""
         while not re.search(rb"^shared_orphans: \d+\n\Z", reply, re.MULTILINE):
@@ -67,7 +68,11 @@ class ProcessDaemon:
         self.clients: list[Client] = []
         self.observer = Observer(process.client("tcp"))
         self.before: dict[str, int] = {}
-        wait_until(self.is_deserted, about=lambda: self.before)
+        try:
+            wait_until(self.is_deserted, about=lambda: self.before)
+        except AssertionError:
+            self.abandon()
+            raise
         self.asked_before = self.observer.asked
 
     def is_deserted(self) -> bool:
@@ -116,10 +121,61 @@ class ProcessDaemon:
 
     def ends(self) -> None:
         """Every client hangs up, has heard all that it was told, and leaves nothing behind."""
-        for client in self.clients:
-            if client.is_open:
-                client.hangs_up()
-        self.counts(connections=0, locks=0, shared_locks=0)
-        self.observer.client.hangs_up()
+        try:
+            for client in self.clients:
+                if client.is_open:
+                    client.hangs_up()
+            self.counts(connections=0, locks=0, shared_locks=0)
+            self.observer.client.hangs_up()
+        finally:
+            self.abandon()
         assert self.process.is_running
         assert "Traceback" not in self.process.stderr, self.process.stderr
+
+
+class Pool:
+    """The running daemons, one for each set of flags."""
+
+    def __init__(self, folder: Callable[[], Path], listen: tuple[str, ...]) -> None:
+        self.folder, self.listen = folder, listen
+        self.processes: dict[tuple[str, ...], Glockd] = {}
+
+    def get(self, *flags: str) -> Glockd:
+        if flags not in self.processes or not self.processes[flags].is_running:
+            self.processes[flags] = Glockd(self.folder(), *flags, listen=self.listen)
+        return self.processes[flags]
+
+    def discard(self, process: Glockd) -> None:
+        self.processes.pop(process.flags, None)
+        process.kill()
+
+
+class Views:
+    """Gives views on shared daemons: `shared_daemon("tcp", "-registry=false")`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.daemons: list[ProcessDaemon] = []
+
+    def __call__(self, transport: str, *flags: str) -> ProcessDaemon:
+        self.daemons.append(ProcessDaemon(self.pool.get(*flags), transport))
+        return self.daemons[-1]
+
+    @property
+    def processes(self) -> list[Glockd]:
+        return [daemon.process for daemon in self.daemons]
+
+    def end(self, *, failed: bool) -> None:
+        """Check that the test has left nothing behind; a daemon that is in doubt is not used again."""
+        for daemon in self.daemons:
+            try:
+                if failed:
+                    daemon.abandon()
+                else:
+                    daemon.ends()
+            except BaseException:
+                failed = True
+                raise
+            finally:
+                if failed:
+                    self.pool.discard(daemon.process)

@@ -271,3 +271,17 @@ class Glockd:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class Spawner:
+    """Starts daemons that are the test's own: `glockd("-verbose")`; see `Glockd` for the arguments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[Glockd] = []
+
+    def __call__(self, *flags: str, listen: tuple[str, ...] = ("tcp", "unix", "ws"), **env: str) -> Glockd:
+        folder = self.folder / f"glockd-{len(self.processes)}"
+        folder.mkdir()
+        self.processes.append(Glockd(folder, *flags, listen=listen, env=env))
+        return self.processes[-1]
