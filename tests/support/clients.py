@@ -146,7 +146,7 @@ class SocketClient(Client):
     def __init__(self, sock: socket.socket, address: str, transport: str) -> None:
         super().__init__()
         self.sock, self.address, self.transport = sock, address, transport
-        self.buffer = b""
+        self.buffer = bytearray()
         sock.settimeout(PATIENCE)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -177,22 +177,23 @@ class SocketClient(Client):
         """Take `size` bytes, or less if the connection ends before."""
         while len(self.buffer) < size and self.read_more():
             pass
-        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
         return data
 
     def take_until(self, end: bytes) -> bytes:
         """Take all up to and including `end`, or less if the connection ends before."""
         while end not in self.buffer and self.read_more():
             pass
-        head, found, self.buffer = self.buffer.partition(end)
-        return head + found
+        place = self.buffer.find(end)
+        return self.take(len(self.buffer) if place < 0 else place + len(end))
 
     def is_hung_up_on(self) -> Self:
         """The daemon has closed the connection and said nothing more."""
         try:
             while self.read_more():
                 pass
-            assert self.buffer == b"", f"said, and not asked for: {self.buffer[:200]!r}"
+            assert not self.buffer, f"said, and not asked for: {bytes(self.buffer[:200])!r}"
         finally:
             self.sock.close()
         return self
@@ -211,9 +212,10 @@ class StreamClient(SocketClient):
         self.sends(b"".join(line + b"\n" for line in lines))
 
     def expect(self, wanted: bytes) -> None:
-        while len(self.buffer) < len(wanted) and wanted.startswith(self.buffer) and self.read_more():
+        while len(self.buffer) < len(wanted) and wanted.startswith(bytes(self.buffer)) and self.read_more():
             pass
-        got, self.buffer = self.buffer[: len(wanted)], self.buffer[len(wanted) :]
+        got = bytes(self.buffer[: len(wanted)])
+        del self.buffer[: len(wanted)]
         assert got == wanted
 
     def receive(self, size: int) -> bytes:

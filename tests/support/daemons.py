@@ -91,11 +91,15 @@ class ProcessDaemon:
         self.clients.append(client)
         return client
 
-    def websocket(self, headers: Mapping[str, str | None] | None = None) -> WebSocketClient:
-        """A new client that can send any frames."""
-        client = self.process.web().opens(headers=headers)
+    def web(self) -> WebSocketClient:
+        """A connection to the websocket port, on which nothing has been said yet."""
+        client = self.process.web()
         self.clients.append(client)
         return client
+
+    def websocket(self, headers: Mapping[str, str | None] | None = None) -> WebSocketClient:
+        """A new client that can send any frames."""
+        return self.web().opens(headers=headers)
 
     def changes(self) -> dict[str, int]:
         """Counters as the test's own clients made them."""
