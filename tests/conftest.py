@@ -1,9 +1,10 @@
 """Fixtures for tests that talk to the real daemon.
 
-`daemon` is a running glockd, on each transport in turn; `@pytest.mark.flags("-registry=false")` runs it
-with flags, and `@pytest.mark.transports("tcp", "unix")` on some transports only. Daemons are shared by the
-tests that want the same flags, but a test sees none of that: whatever it left has gone before the next
-begins, and `daemon.counts` counts from the test's own start. `glockd` starts a process of the test's own.
+`daemon` is a running glockd on each transport in turn, and bare conversations without any;
+`@pytest.mark.flags("-registry=false")` runs it with flags, `@pytest.mark.transports("tcp", "unix")` on some
+transports only. Daemons are shared by the tests that want the same flags, but a test sees none of that:
+whatever it left has gone before the next begins, and `daemon.counts` counts from the test's own start.
+`glockd` starts a process of the test's own.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from support.daemons import Pool, ProcessDaemon, Views
+from hypothesis import settings
+from support.conversations import ConversationDaemon
+from support.daemons import Daemon, Pool, ProcessDaemon, Views
 from support.process import Spawner
 
-TRANSPORTS = ("tcp", "unix", "websocket")
+TRANSPORTS = ("tcp", "unix", "websocket", "conversation")
 FAILED = pytest.StashKey[bool]()
+
+# Property tests are the same in each run, so that a failure is the doing of the change at hand. To look for
+# more: pytest --hypothesis-profile=explore
+settings.register_profile("default", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", max_examples=2000, stateful_step_count=100, deadline=None)
+settings.load_profile("default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,10 +87,17 @@ def shared_daemon(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Views]
 
 
 @pytest.fixture
-def daemon(request: pytest.FixtureRequest, transport: str, shared_daemon: Views) -> ProcessDaemon:
-    """A running glockd, seen from the transport under test."""
+def daemon(request: pytest.FixtureRequest, transport: str) -> Iterator[Daemon]:
+    """A running glockd, seen from the transport under test; or bare conversations, without a process."""
     marker = request.node.get_closest_marker("flags")
-    return shared_daemon(transport, *(marker.args if marker else ()))
+    flags: tuple[str, ...] = marker.args if marker else ()
+    if transport == "conversation":
+        daemon = ConversationDaemon(flags)
+        yield daemon
+        if not request.node.stash.get(FAILED, False):
+            daemon.ends()
+    else:
+        yield request.getfixturevalue("shared_daemon")(transport, *flags)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pytest
 from support.clients import SocketClient, WebSocketClient
 from support.process import Glockd, Spawner
 
+pytestmark = pytest.mark.transports("tcp", "unix", "websocket")
+
 MEBIBYTE = 1 << 20
 QUIET = 0.5  # seconds without room for another byte: the daemon reads no more
 
@@ -34,7 +36,6 @@ def say_as_much_as_is_taken(client: SocketClient, question: bytes, most: int) ->
     return sent // len(question)
 
 
-@pytest.mark.parametrize("transport", ["tcp", "unix", "websocket"])
 def test_a_client_that_does_not_read_is_not_read_from(glockd: Spawner, transport: str) -> None:
     daemon = glockd()
     alice, bob = daemon.client(transport), daemon.client("tcp")
@@ -57,7 +58,6 @@ def test_a_client_that_does_not_read_is_not_read_from(glockd: Spawner, transport
     bob.hangs_up()
 
 
-@pytest.mark.parametrize("transport", ["tcp", "unix", "websocket"])
 def test_who_reads_late_misses_nothing(glockd: Spawner, transport: str) -> None:
     daemon = glockd()
     alice = daemon.client(transport)

@@ -3,4 +3,5 @@
 import pytest
 
 # A failed assertion of a client shows both sides, as one in a test does.
-pytest.register_assert_rewrite("support.clients", "support.daemons", "support.process")
+for module in ("clients", "conversations", "daemons", "process"):
+    pytest.register_assert_rewrite(f"{__name__}.{module}")

@@ -152,6 +152,7 @@ class Pool:
     def discard(self, process: Glockd) -> None:
         self.processes.pop(process.flags, None)
         process.kill()
+        process.forget_clients()
 
 
 class Views:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -94,6 +95,7 @@ class Glockd:
         """
         self.folder, self.flags, self.unix_count = folder, flags, 0
         self.listeners: list[tuple[str, socket.socket]] = []
+        self.sockets: list[socket.socket] = []  # of its clients
         self.tcp = self.tcp6 = self.ws = ("", 0)
         self.unix = folder / "glockd.sock"
         for name in listen:
@@ -101,9 +103,9 @@ class Glockd:
         self.stderr_path, self.stdout_path = folder / "stderr", folder / "stdout"
         self.expected_status: int | None = 0
         changes = dict(env or {})
-        self.notify = self.notify_socket() if not self.listeners else None
-        if self.notify:
-            changes.setdefault("NOTIFY_SOCKET", str(folder / "notify"))
+        self.notify = self.notify_socket()
+        self.is_ready = False
+        changes.setdefault("NOTIFY_SOCKET", str(folder / "notify"))
         with self.stderr_path.open("wb") as stderr, self.stdout_path.open("wb") as stdout:
             self.process = subprocess.Popen(
                 self.command(),
@@ -116,7 +118,7 @@ class Glockd:
             )
         for _, sock in self.listeners:
             sock.close()
-        if self.notify:
+        if not self.listeners:
             self.wait_until_ready()
 
     # How it starts
@@ -161,14 +163,12 @@ class Glockd:
 
     def wait_until_ready(self) -> None:
         """Wait for READY=1 (sd_notify(3)), or for the process to end."""
-        assert self.notify
         deadline = time.monotonic() + STARTUP
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                if "READY=1" in self.notify.recv(4096).decode().split("\n"):
-                    return
-            except TimeoutError:
-                continue
+        while not self.is_ready and time.monotonic() < deadline and self.is_running:
+            with contextlib.suppress(TimeoutError):
+                self.is_ready = "READY=1" in self.notify.recv(4096).decode().split("\n")
+        if self.is_ready:
+            return
         self.kill()
         raise AssertionError(
             f"glockd {self.flags} is not ready, status {self.process.poll()}:\n{self.stderr}"
@@ -180,12 +180,14 @@ class Glockd:
         """A new client; a websocket one has yet to open (see `client`)."""
         if transport == "unix":
             sock = socket.socket(socket.AF_UNIX)
+            self.sockets.append(sock)
             sock.settimeout(PATIENCE)
             sock.connect(str(self.unix))
             self.unix_count += 1
             return StreamClient(sock, f"unix:{self.unix_count}", transport)
         where = {"tcp": self.tcp, "tcp6": self.tcp6, "websocket": self.ws}[transport]
         sock = socket.create_connection(where, PATIENCE)
+        self.sockets.append(sock)
         address = host_port(sock.getsockname())
         if transport == "websocket":
             return WebSocketClient(sock, address)
@@ -243,14 +245,21 @@ class Glockd:
         return self.process.wait(within)
 
     def kill(self) -> None:
+        """End the process at once, as a power cut would; whatever it had to remove stays."""
         if self.is_running:
             self.process.kill()
         self.process.wait()
         self.expected_status = None
 
+    def forget_clients(self) -> None:
+        """Close whatever connections are left on this side."""
+        for sock in [*self.sockets, self.notify]:
+            sock.close()
+
     def stop(self) -> None:
         """End the process as an operator would; it has to end well."""
         if self.is_running:
+            self.wait_until_ready()  # before that, a signal is not handled yet
             self.process.terminate()
         try:
             status = self.process.wait(STARTUP)
@@ -258,8 +267,7 @@ class Glockd:
             self.kill()
             raise AssertionError(f"glockd did not end:\n{self.stderr}") from None
         finally:
-            if self.notify:
-                self.notify.close()
+            self.forget_clients()
         assert "Traceback" not in self.stderr, self.stderr
         if self.expected_status is not None:
             assert status == self.expected_status, f"exit status {status}:\n{self.stderr}"
