@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from websockets.exceptions import NegotiationError
-from websockets.frames import Frame, Opcode
+from websockets.frames import BINARY, CLOSE, CONT, TEXT, CloseCode, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -22,6 +23,13 @@ from glockd.wire.messages import MessageConversation
 
 # A message may be this long, in bytes, all its fragments together.
 MAX_MESSAGE = 32 * 1024 * 1024
+
+# RFC 6455, 7.4.1: what a close frame says, by how the session ends.
+CLOSE_CODES = {
+    "closed": CloseCode.NORMAL_CLOSURE,
+    "kicked": CloseCode.POLICY_VIOLATION,
+    "shutdown": CloseCode.GOING_AWAY,
+}
 
 # So many bytes of one client are looked at before others get their turn: some hundred commands.
 TURN = 16384
@@ -48,7 +56,7 @@ class _Protocol(ServerProtocol):
 
         The messages before it are still to be answered, and the locks to be released.
         """
-        if frame.opcode is Opcode.CLOSE:
+        if frame.opcode is CLOSE:
             self.events.append(frame)
         else:
             super().recv_frame(frame)
@@ -117,58 +125,57 @@ class WebSocketProtocol(Client):
         protocol = self._protocol
         protocol.receive_data(data)
         for event in protocol.events_received():
-            if isinstance(event, Request):
+            if type(event) is Frame:
+                opcode = event.opcode
+                if opcode is CLOSE:
+                    # Answered when everything is released.
+                    self.hang_up("closed")
+                    return
+                if self.session is not None:
+                    message = self._whole(event)
+                    if message is not None:
+                        for reply in self.talk.receive(message, self.door.now()):
+                            self._answer(reply)
+            elif isinstance(event, Request):
                 self._shake_hands(event)
-            elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
-                self._close()
-                return
-            elif isinstance(event, Frame) and self.session is not None:
-                self._take(event)
-        self._flush()
-        door = self.door
-        if door.outbox:
-            door.deliver()
-        if protocol.close_expected():
-            self.hang_up("closed")
+        parts = protocol.data_to_send()
+        if parts:
+            # The empty part stands for the end; `hang_up` sees to that.
+            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        if self.door.outbox:
+            self.door.deliver()
+        if protocol.state is not OPEN:
+            if protocol.close_expected():
+                self.hang_up("closed")
         elif self.session is not None:
             talk = self.talk
             if talk.more or talk.waiter is not None or talk.over:
                 self.regulate()
 
-    def _take(self, frame: Frame) -> None:
-        """Carry out a message when it is whole."""
+    def _whole(self, frame: Frame) -> bytes | None:
+        """The message that `frame` completes, if it does."""
         opcode = frame.opcode
-        message = bytes(frame.data)
-        if opcode is Opcode.CONT:
-            if self._fragments is None:
-                return
-            self._fragments.append(message)
-            if not frame.fin:
-                return
-            message = b"".join(self._fragments)
-            self._fragments = None
-        elif opcode is Opcode.TEXT or opcode is Opcode.BINARY:
-            if not frame.fin:
-                self._fragments = [message]
-                return
-        else:
-            return
-        for reply in self.talk.receive(message, self.door.now()):
-            self._answer(reply)
+        if opcode is TEXT or opcode is BINARY:
+            if frame.fin:
+                return bytes(frame.data)
+            self._fragments = [bytes(frame.data)]
+        elif opcode is CONT and self._fragments is not None:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                message = b"".join(self._fragments)
+                self._fragments = None
+                return message
+        return None
 
     def _answer(self, reply: bytes) -> None:
-        if self._protocol.state is OPEN:
-            self._protocol.send_text(reply)
+        protocol = self._protocol
+        if protocol.state is OPEN:
+            # As protocol.send_text, which takes five times as long: a tenth of the cost of a whole message.
+            protocol.writes.append(_text_header(len(reply)) + reply)
 
-    def _close(self) -> None:
-        """Answer a close frame, when everything is released."""
-        session, self.session = self.session, None
-        if session is not None:
-            self.door.part(session, "closed", self._say_goodbye)
-
-    def _say_goodbye(self) -> None:
+    def close(self, how: str) -> None:
         if self._protocol.state is OPEN:
-            self._protocol.send_close(1000)
+            self._protocol.send_close(CLOSE_CODES[how])
         self._flush()
         self.transport.close()
 
@@ -186,7 +193,11 @@ class WebSocketProtocol(Client):
                 self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
             else:
                 page = protocol.reject(503, refusal.decode())
-        protocol.send_response(page)
+        if protocol.close_expected():
+            # Junk followed the request, and the library has given the connection up.
+            self.transport.write(page.serialize())
+        else:
+            protocol.send_response(page)
 
     def _flush(self) -> None:
         """Send what the protocol has to say."""
@@ -199,6 +210,16 @@ class WebSocketProtocol(Client):
         session, self.session = self.session, None
         if session is not None:
             self.door.part(session, how, _nothing)
+
+
+def _text_header(size: int) -> bytes:
+    """RFC 6455, 5.2: the only fragment of a text message, not masked, and its size in 7, 16 or 64 bits."""
+    if size < 126:
+        return _SHORT_HEADERS[size]
+    return struct.pack("!BBH", 0x81, 126, size) if size < 65536 else struct.pack("!BBQ", 0x81, 127, size)
+
+
+_SHORT_HEADERS = [bytes((0x81, size)) for size in range(126)]
 
 
 def _nothing() -> None:

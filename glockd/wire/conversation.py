@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from glockd.core.events import Granted, Misspoken, Notice
 from glockd.core.history import CANCELLED
 from glockd.core.locks import WHOLE, LockTable, Waiter
@@ -10,7 +12,7 @@ from glockd.core.state import State
 from glockd.wire.extensions import granted_reply, refuse, waited_in_vain
 from glockd.wire.handlers import BARE, HANDLERS, UNAUTHORISED, Handlers
 from glockd.wire.language import CANCELLED as CANCELLED_REPLY
-from glockd.wire.language import LF, TOO_MANY_LOCKS, TOO_MANY_WAITERS, normalise, trim
+from glockd.wire.language import LF, SPACE, TOO_MANY_LOCKS, TOO_MANY_WAITERS, normalise, trim
 from glockd.wire.policy import Policy
 
 # A reply up to this many bytes may be followed by others at once.
@@ -28,6 +30,8 @@ class Conversation:
     """
 
     __slots__ = (
+        "busy",
+        "counts",
         "ended",
         "exclusive",
         "handlers",
@@ -40,13 +44,16 @@ class Conversation:
         "session",
         "shared",
         "state",
+        "unread",
         "waiter",
     )
+    unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         self.state = state
         self.exclusive = state.exclusive
         self.shared = state.shared
+        self.counts = state.stats.commands
         self.session = session
         self.policy = policy
         self.outbox = outbox
@@ -55,6 +62,9 @@ class Conversation:
             None  # what a wait in progress waits for; nothing is carried out meanwhile
         )
         self.late = b""  # the reply that a handler leaves here when it wants a pause behind it
+        self.busy = (
+            False  # not ready for a new command at once: one of the following, or part of a line is there
+        )
         self.more = False  # there is more to carry out: call `resume` when others have had their turn
         self.ended = False  # no more input will come, so nothing may wait
         self.over = False  # the last reply has been given: hang up
@@ -62,6 +72,19 @@ class Conversation:
 
     def carry_out(self, line: bytes, now: float) -> bytes | None:
         """The reply to one command; None if a pause follows, either for a wait or behind the reply in `late`."""
+        # The plainest form, `word name`, first: it needs no second look.
+        words = line.split()
+        if len(words) == 2:
+            word, name = words
+            handler = self.handlers.get(word)
+            if (
+                handler is not None
+                and len(line) == len(word) + len(name) + 1
+                and line[len(word)] == SPACE
+                and line.isascii()
+            ):
+                self.counts[word] += 1
+                return handler(self, name, now)
         command = trim(line)
         word, _, argument = command.partition(b" ")
         handler = self.handlers.get(word)
@@ -74,34 +97,38 @@ class Conversation:
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
             return b""
-        self.state.stats.commands[word] += 1
+        self.counts[word] += 1
         return handler(self, normalise(argument), now)
 
     def granted(self, event: Granted) -> bytes:
         """The reply to the wait that `event` ends; `resume` carries on behind it."""
-        self.waiter = None
-        self.more = True
+        self._stop_waiting()
         return granted_reply(event)
 
     def timed_out(self) -> bytes:
         """The reply to the wait whose time is up; `resume` carries on behind it."""
-        waiter, self.waiter = self.waiter, None
-        self.more = True
+        waiter = self._stop_waiting()
         return b"" if waiter is None else waited_in_vain(waiter)
 
     def withdraw(self, now: float) -> bytes:
         """End the wait in progress, if there is one, and give its reply."""
-        waiter, self.waiter = self.waiter, None
+        waiter = self._stop_waiting()
         if waiter is None:
             return b""
         self.outbox += waiter.table.withdraw(waiter, now, CANCELLED)
-        self.more = True
         return waited_in_vain(waiter)
 
     def cancel(self, now: float) -> list[bytes]:
         """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
-        self.state.stats.commands[b"cancel"] += 1
+        self.counts[b"cancel"] += 1
         return [self.withdraw(now), CANCELLED_REPLY]
+
+    def _stop_waiting(self) -> Waiter | None:
+        """Be ready for what the client has sent meanwhile; what it waited for, if it did."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            self.more = self.ended or bool(self.unread)
+        return waiter
 
     def is_cancel(self, line: bytes) -> bool:
         """Whether `line` says `cancel`."""

@@ -11,13 +11,18 @@ from typing import NamedTuple
 LF = b"\n"
 CRLF = b"\r\n"
 
+# As numbers, for comparing single bytes.
+SPACE = 0x20
+LINE_END = 0x0A
+
 # The longest line that is read whole; a longer one is cut here and the rest is the next line.
 MAX_LINE = 4096
 
 # Unicode's White_Space over the bytes of its UTF-8 encodings: exact, whatever else the bytes are. (str.split knows
 # U+001C to U+001F besides, bytes.split only ASCII.)
-_SPACE = rb"[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"  # to U+3000
-_SPACES = re.compile(rb"(?:" + _SPACE + rb")+")
+_SPACES = re.compile(
+    rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)+"
+)
 
 
 def normalise(argument: bytes) -> bytes:

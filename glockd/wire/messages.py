@@ -14,11 +14,12 @@ from glockd.wire.policy import Policy
 class MessageConversation(Conversation):
     """A conversation in which white space ends no command."""
 
-    __slots__ = ("held_back", "unread")
+    __slots__ = ("held_back",)
+    unread: deque[bytes]
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         super().__init__(state, session, policy, outbox)
-        self.unread: deque[bytes] = deque()  # messages behind a pause
+        self.unread = deque()
         self.held_back = 0  # their bytes
 
     def receive(self, message: bytes, now: float) -> list[bytes]:
@@ -28,14 +29,8 @@ class MessageConversation(Conversation):
             message: its payload.
             now: monotonic seconds.
         """
-        if self.over:
-            return []
-        if self.waiter is not None and self.is_cancel(message):
-            return self.cancel(now)
-        if self.waiter is not None or self.unread:
-            self.unread.append(message)
-            self.held_back += len(message)
-            return []
+        if self.waiter is not None or self.unread or self.over:
+            return self._hold_back(message, now)
         reply = self.carry_out(message, now)
         if reply is None:
             if self.waiter is not None:
@@ -57,3 +52,13 @@ class MessageConversation(Conversation):
                 replies.append(self.late)
                 self.late = b""
         return replies
+
+    def _hold_back(self, message: bytes, now: float) -> list[bytes]:
+        """Keep a message for after the wait, but act on a `cancel` at once."""
+        if self.over:
+            return []
+        if self.waiter is not None and self.is_cancel(message):
+            return self.cancel(now)
+        self.unread.append(message)
+        self.held_back += len(message)
+        return []
