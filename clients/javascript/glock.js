@@ -515,8 +515,13 @@ export class LockManager {
   }
 
   async request(name, options, callback = options) {
-    const { mode = 'exclusive', ifAvailable = false, limit, signal, steal = false } =
-      options === callback ? {} : (options ?? {});
+    const {
+      mode = 'exclusive',
+      ifAvailable = false,
+      limit,
+      signal,
+      steal = false,
+    } = options === callback ? {} : (options ?? {});
     if (steal) {
       throw new DOMException('a lock cannot be stolen from its holder', 'NotSupportedError');
     }
@@ -718,7 +723,9 @@ async function openWebSocket(server, { signal, WebSocket = globalThis.WebSocket,
   socket.addEventListener('message', (event) => onReply(event.data));
   const connected = new Promise((resolve, reject) => {
     socket.addEventListener('open', resolve, { once: true });
-    socket.addEventListener('close', () => reject(new GlockError('closed', `${server}: no connection`)), { once: true });
+    socket.addEventListener('close', () => reject(new GlockError('closed', `${server}: no connection`)), {
+      once: true,
+    });
   });
   socket.addEventListener('close', (event) => onClose(`the websocket was closed with code ${event.code}`));
   try {

@@ -256,6 +256,11 @@ finish() {
     fi
 }
 
+if ! glock_open "$server"; then
+    echo "no connection to $server" >&2
+    exit 2
+fi
+glock_close
 steps=$(mktemp)
 trap 'rm "$steps"' EXIT
 jq -j "$program" "$2" >"$steps" || exit 2

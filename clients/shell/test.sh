@@ -170,7 +170,7 @@ test_a_command_ends_when_the_lock_is_lost() {
         kick_holder "sh guard"
     ) &
     # shellcheck disable=SC2016 # for the other shell to expand
-    status "$GLOCK_LOST" glock_with "sh guard" 5 bash -c 'echo >"$0"; sleep 30 & wait' "$work/fifo"
+    status "$GLOCK_LOST" glock_with "sh guard" 5 bash -c 'echo >"$0"; exec sleep 30' "$work/fifo"
     wait
 }
 

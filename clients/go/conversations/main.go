@@ -80,6 +80,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
+	session, err := glock.Connect(context.Background(), os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	session.Close()
 	passed, failed := 0, 0
 	for _, conversation := range list.Conversations {
 		conversation.server = os.Args[1]

@@ -16,6 +16,7 @@ export async function play(server, list, print) {
   if (list.format !== 1) {
     throw new Error(`format ${list.format}, want 1`);
   }
+  (await Session.connect(server)).close(); // no daemon: one error is enough
   let passed = 0;
   let failed = 0;
   for (const { title, steps } of list.conversations) {
@@ -134,7 +135,11 @@ class Conversation {
     const wait = step.wait === 'inf' ? Infinity : step.wait;
     switch (step.do) {
       case 'lock':
-        return this.#got(client, step, await (wait === undefined ? session.tryLock(step.name) : session.lock(step.name, { wait, signal })));
+        return this.#got(
+          client,
+          step,
+          await (wait === undefined ? session.tryLock(step.name) : session.lock(step.name, { wait, signal })),
+        );
       case 'read':
         return this.#got(client, step, await session.read(step.name, { wait, signal }));
       case 'shared':

@@ -61,14 +61,20 @@ test('requests of one program exclude each other, in order', async () => {
       }),
     ),
   );
-  assert.deepEqual(order, [...order].sort((a, b) => a - b));
+  assert.deepEqual(
+    order,
+    [...order].sort((a, b) => a - b),
+  );
   assert.equal(order.length, 20);
 });
 
 test('what the callback throws is thrown, and the lock is released', async (t) => {
   const other = await session(t);
   const broken = new Error('broken');
-  await assert.rejects(locks.request('js throws', () => Promise.reject(broken)), broken);
+  await assert.rejects(
+    locks.request('js throws', () => Promise.reject(broken)),
+    broken,
+  );
   await assert.rejects(
     locks.request('js throws', () => {
       throw broken;
@@ -119,7 +125,10 @@ test('an aborted request rejects with the reason and leaves nothing behind', asy
     locks.request('js abort', { signal: AbortSignal.timeout(20) }, () => assert.fail('granted')),
     { name: 'TimeoutError' },
   );
-  await assert.rejects(locks.request('js abort', { signal: AbortSignal.abort('early') }, () => {}), (reason) => reason === 'early');
+  await assert.rejects(
+    locks.request('js abort', { signal: AbortSignal.abort('early') }, () => {}),
+    (reason) => reason === 'early',
+  );
 });
 
 test('a signal does nothing once the lock is granted', async () => {
@@ -214,7 +223,10 @@ test('query tells who holds and who waits, whatever the names', async (t) => {
   const mine = ({ name }) => name.startsWith('js: query');
   const { held, pending } = await locks.query();
   assert.deepEqual(
-    held.filter(mine).map(({ name, mode, clientId }) => [name, mode, clientId]).sort(),
+    held
+      .filter(mine)
+      .map(({ name, mode, clientId }) => [name, mode, clientId])
+      .sort(),
     [
       ['js: query: a', 'shared', 'js: one'],
       ['js: query: b', 'counted', 'js: one'],
@@ -248,9 +260,15 @@ test('bad arguments are refused before they reach the wire', async (t) => {
   await assert.rejects(one.lock('a', { wait: -1 }), RangeError);
   await assert.rejects(one.lock('a', { wait: Number.NaN }), RangeError);
   await assert.rejects(one.counted('a', { limit: 0, wait: 0 }), code('refused'));
-  await assert.rejects(locks.request('a', { mode: 'other' }, () => {}), TypeError);
+  await assert.rejects(
+    locks.request('a', { mode: 'other' }, () => {}),
+    TypeError,
+  );
   await assert.rejects(locks.request('a', { mode: 'shared' }), TypeError);
-  await assert.rejects(locks.request('a', { steal: true }, () => {}), { name: 'NotSupportedError' });
+  await assert.rejects(
+    locks.request('a', { steal: true }, () => {}),
+    { name: 'NotSupportedError' },
+  );
   await assert.rejects(
     locks.request('a', { ifAvailable: true, signal: AbortSignal.timeout(1) }, () => {}),
     { name: 'NotSupportedError' },
@@ -265,7 +283,9 @@ test('a program ends although its manager keeps connections', async () => {
   const program = `
     import { locks } from '${new URL('../glock.js', import.meta.url)}';
     console.log(await locks.request('js ends', (lock) => lock.name));`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let said = '';
   child.stdout.on('data', (data) => {
     said += data;

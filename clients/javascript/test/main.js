@@ -9,5 +9,10 @@ if (file === undefined) {
   console.error('usage: node test/main.js SERVER FILE');
   process.exit(2);
 }
-const failed = await play(server, JSON.parse(await readFile(file, 'utf8')), console.log);
-process.exitCode = failed > 0 ? 1 : 0;
+try {
+  const failed = await play(server, JSON.parse(await readFile(file, 'utf8')), console.log);
+  process.exitCode = failed > 0 ? 1 : 0;
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 2;
+}

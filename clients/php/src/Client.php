@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace Glock;
 
 /**
- * A connection to glockd: one holder, who holds any number of locks until it releases them or the connection ends, which
- * it does with the script at the latest.
+ * A connection to glockd: one holder, who holds any number of locks until it releases them or the connection ends,
+ * which it does with the script at the latest.
  */
 final class Client
 {
@@ -85,8 +85,8 @@ final class Client
     /**
      * Take the exclusive lock of that name. A client that holds it already is granted it again, and releases it once.
      *
-     * @param float|null $wait seconds to stand in line for it, first come, first served; INF: for ever; null: not at all,
-     *     which also the oldest daemon understands
+     * @param float|null $wait seconds to stand in line for it, first come, first served; INF: for ever; null: not at
+     *     all, which also the oldest daemon understands
      * @throws LockBusy if it was not to be had at once
      * @throws WaitTimeout if it was not to be had in time
      * @throws Deadlock if waiting could never have ended
@@ -425,8 +425,8 @@ final class Client
     }
 
     /**
-     * The reply to a command whose reply has any number of lines and no end. A question about a lock that nobody can know
-     * of is sent behind it; the answer marks the end.
+     * The reply to a command whose reply has any number of lines and no end. A question about a lock that nobody can
+     * know of is sent behind it; the answer marks the end.
      *
      * @return list<string>
      */

@@ -24,8 +24,8 @@ final class Connection
     /**
      * @param string $server tcp://host:port or unix:///path
      * @param float $timeout seconds for connecting, for writing, and for each reply that need not be waited for
-     * @param \Closure(string, bool): bool $pushed is shown lines that begin with "! ", and whether they may be part of a
-     *     listing; tells whether they were none
+     * @param \Closure(string, bool): bool $pushed is shown lines that begin with "! ", and whether they may be part of
+     *     a listing; tells whether they were none
      * @param \Closure(string): void $ended is told why the connection has ended, once
      */
     public function __construct(
@@ -83,8 +83,8 @@ final class Connection
     /**
      * Wait for a reply and those before it.
      *
-     * @param float|null $seconds how long at most; null: as long as ordinary replies may take, and then the connection is
-     *     given up, since what comes later could no longer be told apart
+     * @param float|null $seconds how long at most; null: as long as ordinary replies may take, and then the connection
+     *     is given up, since what comes later could no longer be told apart
      * @return bool whether it is there
      */
     public function fetch(Reply $reply, ?float $seconds = null): bool

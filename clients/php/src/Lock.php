@@ -78,7 +78,8 @@ final class Lock
     }
 
     /**
-     * Let the daemon take the lock back after so many seconds, unless it is told again by then; INF takes the lease off.
+     * Let the daemon take the lock back after so many seconds, unless it is told again by then; INF takes the lease
+     * off.
      *
      * @throws NotHeld
      * @throws ConnectionLost

@@ -237,6 +237,12 @@ if ($list['format'] !== 1) {
     fwrite(STDERR, "$argv[2]: format {$list['format']}, want 1\n");
     exit(2);
 }
+try {
+    new Client($argv[1]);
+} catch (GlockException $failure) {
+    fwrite(STDERR, $failure->getMessage() . "\n");
+    exit(2);
+}
 $passed = 0;
 $failed = 0;
 foreach ($list['conversations'] as ['title' => $title, 'steps' => $steps]) {
