@@ -11,12 +11,12 @@ from support.languages import (
     CLIENTS,
     CONVERSATIONS,
     FAILED,
-    FLAGS,
     ROOT,
     code_blocks,
     failing_conversations,
     passed_all,
     run,
+    run_own_tests,
     server,
 )
 from support.process import Spawner
@@ -43,7 +43,7 @@ def test_it_has_no_dependency(go: str) -> None:
 def test_its_own_tests_pass(go: str, glockd: Spawner) -> None:
     # The race detector needs cgo, and that a C compiler.
     cgo = run(go, "env", "CGO_ENABLED", cwd=HERE) == "1\n" and shutil.which("gcc")
-    output = run(go, "test", "-count=1", *(["-race"] if cgo else []), ".", cwd=HERE, daemon=glockd(*FLAGS))
+    output = run_own_tests(go, "test", "-count=1", *(["-race"] if cgo else []), ".", cwd=HERE, glockd=glockd)
     assert output.startswith("ok")
 
 

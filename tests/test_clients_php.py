@@ -12,12 +12,12 @@ from support.languages import (
     CLIENTS,
     CONVERSATIONS,
     FAILED,
-    FLAGS,
     ROOT,
     code_blocks,
     failing_conversations,
     passed_all,
     run,
+    run_own_tests,
     server,
 )
 from support.process import Spawner
@@ -59,7 +59,7 @@ def test_composer_finds_the_classes() -> None:
 
 
 def test_its_own_tests_pass(php: str, glockd: Spawner) -> None:
-    output = run(php, "tests/test.php", cwd=HERE, daemon=glockd(*FLAGS))
+    output = run_own_tests(php, "tests/test.php", cwd=HERE, glockd=glockd)
     assert re.fullmatch(r"\d+ passed, 0 failed\n", output)
 
 

@@ -12,12 +12,12 @@ from support.languages import (
     CLIENTS,
     CONVERSATIONS,
     FAILED,
-    FLAGS,
     ROOT,
     code_blocks,
     failing_conversations,
     passed_all,
     run,
+    run_own_tests,
     server,
 )
 from support.process import Spawner
@@ -45,7 +45,7 @@ def test_shellcheck_finds_nothing(need: Need) -> None:
 
 @pytest.mark.usefixtures("helpers")
 def test_its_own_tests_pass(glockd: Spawner) -> None:
-    output = run("bash", "test.sh", cwd=HERE, daemon=glockd(*FLAGS))
+    output = run_own_tests("bash", "test.sh", cwd=HERE, glockd=glockd)
     assert re.fullmatch(r"\d+ passed, 0 failed\n", output)
 
 

@@ -14,11 +14,14 @@ import (
 	"glock"
 )
 
-// The daemon that GLOCK_SERVER names; GLOCK_ADMIN is its Unix socket, which lets kick.
+// The daemon that GLOCK_SERVER names; GLOCK_ADMIN is its Unix socket, which lets kick. GLOCK_GUARDED is another one, which
+// wants the secret s3cret.
 func TestMain(m *testing.M) {
-	if os.Getenv("GLOCK_SERVER") == "" || os.Getenv("GLOCK_ADMIN") == "" {
-		fmt.Fprintln(os.Stderr, "want GLOCK_SERVER and GLOCK_ADMIN")
-		os.Exit(2)
+	for _, name := range []string{"GLOCK_SERVER", "GLOCK_ADMIN", "GLOCK_GUARDED"} {
+		if os.Getenv(name) == "" {
+			fmt.Fprintln(os.Stderr, "want", name)
+			os.Exit(2)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -291,6 +294,20 @@ func TestBadArgumentsNeverReachTheWire(t *testing.T) {
 		if _, err := glock.Connect(within(t), server); err == nil {
 			t.Errorf("connected to %q", server)
 		}
+	}
+}
+
+func TestADaemonMayWantASecret(t *testing.T) {
+	guarded := os.Getenv("GLOCK_GUARDED")
+	client := &glock.Client{Server: guarded, Secret: "s3cret"}
+	defer client.Close()
+	lock, err := client.Lock(within(t), "go secret")
+	must(t, err)
+	must(t, lock.Unlock())
+	for _, secret := range []string{"", "wrong"} {
+		client := &glock.Client{Server: guarded, Secret: secret}
+		_, err := client.Lock(within(t), "go secret")
+		wants(t, err, glock.ErrNotAuthorised)
 	}
 }
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 #
-# Against a daemon: GLOCK_SERVER is where, GLOCK_ADMIN its Unix socket, which lets kick.
+# Against a daemon: GLOCK_SERVER is where, GLOCK_ADMIN its Unix socket, which lets kick. GLOCK_GUARDED is another one, which
+# wants the secret s3cret.
 
 set -u
 # shellcheck source=glock.sh
 . "$(dirname "${BASH_SOURCE[0]}")/glock.sh"
 
-: "${GLOCK_SERVER:?}" "${GLOCK_ADMIN:?}"
+: "${GLOCK_SERVER:?}" "${GLOCK_ADMIN:?}" "${GLOCK_GUARDED:?}"
 here=$(dirname "${BASH_SOURCE[0]}")
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
@@ -213,6 +214,20 @@ test_bad_arguments_never_reach_the_wire() {
     status "$GLOCK_UNREACHABLE" glock_open unix:///nowhere/glockd.sock
     status "$GLOCK_UNREACHABLE" glock_open http://localhost/ 2>/dev/null
     status 0 glock_ping
+}
+
+test_a_daemon_may_want_a_secret() {
+    local GLOCK_CONNECTION
+    glock_open "$GLOCK_GUARDED"
+    status 0 glock_auth s3cret
+    status 0 glock_lock "sh secret"
+    glock_close
+    glock_open "$GLOCK_GUARDED"
+    status "$GLOCK_NOT_AUTHORISED" glock_lock "sh secret"
+    glock_close
+    glock_open "$GLOCK_GUARDED"
+    status "$GLOCK_NOT_AUTHORISED" glock_auth wrong
+    glock_close
 }
 
 # Nobody's words are run or looked up.

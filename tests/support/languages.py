@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from support.process import Glockd, environment
+from support.process import Glockd, Spawner, environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLIENTS = ROOT / "clients"
@@ -16,8 +17,7 @@ CONVERSATIONS = CLIENTS / "conversations.json"
 # Seconds for a program to end: far more than it takes, but for compilers on a busy machine.
 PATIENCE = 300.0
 
-# What every client needs for its tests: kick, and history.
-FLAGS = ("-admin", "-history", "100")
+SECRET = "s3cret"
 
 
 def server(daemon: Glockd, transport: str) -> str:
@@ -29,16 +29,25 @@ def server(daemon: Glockd, transport: str) -> str:
     return f"tcp://{daemon.tcp[0]}:{daemon.tcp[1]}"
 
 
-def run(*command: str, cwd: Path, daemon: Glockd | None = None, status: int = 0) -> str:
-    """Run a program that knows the daemon by GLOCK_SERVER, and its Unix socket by GLOCK_ADMIN.
+def run(
+    *command: str,
+    cwd: Path,
+    daemon: Glockd | None = None,
+    status: int = 0,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a program that knows the daemon by GLOCK_SERVER.
 
     Args:
         status: what it has to exit with.
+        env: additional environment.
 
     Returns:
         What it printed.
     """
-    changes = {"GLOCK_SERVER": server(daemon, "tcp"), "GLOCK_ADMIN": server(daemon, "unix")} if daemon else {}
+    changes = dict(env or {})
+    if daemon is not None:
+        changes["GLOCK_SERVER"] = server(daemon, "tcp")
     result = subprocess.run(
         command,
         cwd=cwd,
@@ -51,6 +60,24 @@ def run(*command: str, cwd: Path, daemon: Glockd | None = None, status: int = 0)
     )
     assert result.returncode == status, f"status {result.returncode}\n{result.stdout}\n{result.stderr}"
     return result.stdout
+
+
+def run_own_tests(*command: str, cwd: Path, glockd: Spawner) -> str:
+    """Run a client's own tests.
+
+    They find a daemon that lets kick and keeps a history in GLOCK_SERVER, its Unix socket in GLOCK_ADMIN, and
+    another one that wants SECRET in GLOCK_GUARDED.
+
+    Returns:
+        What they printed.
+    """
+    secrets = glockd.folder / "secrets"
+    secrets.write_text(f"{SECRET}\n")
+    secrets.chmod(0o600)
+    guarded = glockd("-auth-file", str(secrets))
+    daemon = glockd("-admin", "-history", "100")
+    places = {"GLOCK_ADMIN": server(daemon, "unix"), "GLOCK_GUARDED": server(guarded, "tcp")}
+    return run(*command, cwd=cwd, daemon=daemon, env=places)
 
 
 def titles() -> list[str]:

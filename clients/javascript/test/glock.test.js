@@ -1,4 +1,7 @@
-/** Against a daemon: GLOCK_SERVER is where, GLOCK_ADMIN its Unix socket, which lets kick. Run with node --test. */
+/**
+ * Against a daemon: GLOCK_SERVER is where, GLOCK_ADMIN its Unix socket, which lets kick. GLOCK_GUARDED is another one, which
+ * wants the secret s3cret. Run with node --test.
+ */
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -7,8 +10,8 @@ import test from 'node:test';
 
 import { GlockError, LockManager, Session, locks } from '../glock.js';
 
-const admin = process.env.GLOCK_ADMIN;
-assert.ok(admin && process.env.GLOCK_SERVER, 'want GLOCK_SERVER and GLOCK_ADMIN');
+const { GLOCK_SERVER: server, GLOCK_ADMIN: admin, GLOCK_GUARDED: guarded } = process.env;
+assert.ok(server && admin && guarded, 'want GLOCK_SERVER, GLOCK_ADMIN and GLOCK_GUARDED');
 
 const code = (wanted) => (error) => error instanceof GlockError && error.code === wanted;
 
@@ -277,6 +280,17 @@ test('bad arguments are refused before they reach the wire', async (t) => {
   await assert.rejects(Session.connect('unix:///nowhere/glockd.sock'), code('closed'));
   await one.lock('x'.repeat(4000));
   assert.equal((await one.stats()).invalid_commands >= 0, true);
+});
+
+test('a daemon may want a secret', async () => {
+  const manager = new LockManager(guarded, { secret: 's3cret' });
+  assert.equal(await manager.request('js secret', (lock) => lock.name), 'js secret');
+  manager.close();
+  await assert.rejects(Session.connect(guarded, { secret: 'wrong' }), code('not authorised'));
+  await assert.rejects(
+    new LockManager(guarded).request('js secret', () => assert.fail()),
+    code('not authorised'),
+  );
 });
 
 test('a program ends although its manager keeps connections', async () => {

@@ -13,6 +13,8 @@ final class Connection
 {
     /** The longest command that the daemon takes whole, without its line feed. */
     private const MAX_LINE = 4095;
+    /** TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT of tcp(7): asked after 10 s, then every 5 s, given up after 3 times. */
+    private const KEEP_ALIVE = [4 => 10, 5 => 5, 6 => 3];
 
     /** @var resource|null */
     private $socket;
@@ -46,8 +48,11 @@ final class Connection
         if (str_starts_with($server, 'tcp://') && function_exists('socket_import_stream')) {
             // So that a daemon that vanished without a word is found out while a lock is held or waited for.
             $raw = socket_import_stream($socket);
-            if ($raw !== false && $raw !== null) {
+            if ($raw !== false) {
                 socket_set_option($raw, SOL_SOCKET, SO_KEEPALIVE, 1);
+                foreach (PHP_OS_FAMILY === 'Linux' ? self::KEEP_ALIVE : [] as $option => $value) {
+                    socket_set_option($raw, SOL_TCP, $option, $value);
+                }
             }
         }
         $this->socket = $socket;

@@ -1,6 +1,9 @@
 <?php
 
-/** Against a daemon: GLOCK_SERVER is where, GLOCK_ADMIN its Unix socket, which lets kick. Run with php test.php */
+/**
+ * Against a daemon: GLOCK_SERVER is where, GLOCK_ADMIN its Unix socket, which lets kick. GLOCK_GUARDED is another one,
+ * which wants the secret s3cret. Run with php test.php
+ */
 
 declare(strict_types=1);
 
@@ -12,6 +15,7 @@ use Glock\Deadlock;
 use Glock\Lock;
 use Glock\LockBusy;
 use Glock\LockLost;
+use Glock\NotAuthorised;
 use Glock\NotHeld;
 use Glock\Pending;
 use Glock\Refused;
@@ -207,6 +211,12 @@ $tests = [
         $client = new Client('tcp://' . stream_socket_get_name($server, false), timeout: 0.05);
         throws(ConnectionLost::class, static fn () => $client->ping());
         throws(ConnectionLost::class, static fn () => $client->lock('a', 0.01));
+    },
+    'a daemon may want a secret' => static function (): void {
+        $guarded = (string) getenv('GLOCK_GUARDED');
+        (new Client($guarded, secret: 's3cret'))->lock('php secret')->release();
+        throws(NotAuthorised::class, static fn () => new Client($guarded, secret: 'wrong'));
+        throws(NotAuthorised::class, static fn () => (new Client($guarded))->lock('php secret'));
     },
     'history and statistics are told' => static function (): void {
         $client = new Client();
