@@ -86,6 +86,13 @@ def test_a_full_line_is_carried_out_before_its_end(daemon: ProcessDaemon) -> Non
     daemon.counts(command_g=1, command_i=1, invalid_commands=1)  # the line feed is a blank line
 
 
+def test_a_full_line_with_its_end_is_followed_by_a_blank_one(daemon: ProcessDaemon) -> None:
+    alice = daemon.stream()
+    name = "n" * (LIMIT - len("g "))
+    alice.sends(f"g {name}\ng a\n").hears_bytes(f"1 Lock Get Success: {name}\r\n1 Lock Get Success: a\r\n")
+    daemon.counts(command_g=2, invalid_commands=1)
+
+
 @pytest.mark.parametrize("first_packet", [1, 3, LIMIT - 1, LIMIT, LIMIT + 1, LIMIT + 6, 3 * LIMIT])
 def test_the_tail_of_a_cut_line_is_a_line(daemon: ProcessDaemon, first_packet: int) -> None:
     alice = daemon.stream()
