@@ -148,6 +148,17 @@ func TestSharedLocksMayHaveALimit(t *testing.T) {
 	must(t, more.Unlock())
 }
 
+func TestASharedLockHasNeitherTokenNorLeaseWhateverItsNamesakeHas(t *testing.T) {
+	s := session(t, "")
+	_, err := s.Lock(within(t), "go namesake")
+	must(t, err)
+	shared, err := s.Shared(within(t), "go namesake")
+	must(t, err)
+	_, err = shared.Token(within(t))
+	wants(t, err, glock.ErrRefused)
+	wants(t, shared.Lease(within(t), 0), glock.ErrRefused)
+}
+
 func TestALockIsLostWithItsConnection(t *testing.T) {
 	client := &glock.Client{}
 	defer client.Close()

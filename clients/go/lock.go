@@ -57,9 +57,9 @@ func (l *Lock) Context(parent context.Context) (ctx context.Context, cancel cont
 }
 
 // Token is the hold's fencing token: larger than that of every earlier grant of any lock. Hand it to whatever the lock
-// protects, so that it can turn away a late comer with a smaller one.
+// protects, so that it can turn away a late comer with a smaller one. Shared locks have none: ErrRefused.
 func (l *Lock) Token(ctx context.Context) (uint64, error) {
-	if err := l.Err(); err != nil {
+	if err := l.exclusive("token"); err != nil {
 		return 0, err
 	}
 	l.session.mu.Lock()
@@ -79,9 +79,9 @@ func (l *Lock) Token(ctx context.Context) (uint64, error) {
 }
 
 // Lease makes the daemon take the lock back after that time, unless it is told again by then; Forever takes the lease
-// off. It is for holders that may hang while their connection lives.
+// off. It is for holders that may hang while their connection lives. Shared locks have none: ErrRefused.
 func (l *Lock) Lease(ctx context.Context, length time.Duration) error {
-	if err := l.Err(); err != nil {
+	if err := l.exclusive("lease"); err != nil {
 		return err
 	}
 	return l.session.Lease(ctx, l.hold.name, length)
@@ -105,6 +105,14 @@ func (l *Lock) Unlock() error {
 		return fmt.Errorf("%w: %v", ErrLost, reason)
 	}
 	return err
+}
+
+// exclusive fails for a lock that is not held, and for a shared one, which the daemon would take for its namesake.
+func (l *Lock) exclusive(what string) error {
+	if l.hold.shared {
+		return fmt.Errorf("%w: a shared lock has no %s", ErrRefused, what)
+	}
+	return l.Err()
 }
 
 // lose is called with the session's mu held.

@@ -468,12 +468,14 @@ export class Lock {
 
   async token() {
     this.#check();
+    this.#notCounted('token');
     this.#token ??= this.#session.token(this.name);
     return this.#token;
   }
 
   async lease(length) {
     this.#check();
+    this.#notCounted('lease');
     await this.#session.lease(this.name, length);
   }
 
@@ -494,6 +496,13 @@ export class Lock {
     this.#ended = why;
     if (why.code === 'lost') {
       this.#lost.abort(why);
+    }
+  }
+
+  /** The daemon would take it for the exclusive lock of that name. */
+  #notCounted(what) {
+    if (this.mode === 'counted') {
+      throw new GlockError('refused', `a counted lock has no ${what}`);
     }
   }
 

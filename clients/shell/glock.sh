@@ -520,6 +520,10 @@ _glock_refused() {
 # The key of _GLOCK_HOLDS for a release command, into REPLY: number, command, and the name as the daemon understands it.
 _glock_key() {
     local LC_ALL=C word=${1%% *} name=${1#* } space
+    if [[ $name != *[!!-~]* ]]; then # plain and without a space, as most names are
+        REPLY="$GLOCK_CONNECTION $word $name"
+        return
+    fi
     for space in "${_GLOCK_SPACES[@]}"; do
         name=${name//"$space"/ }
     done

@@ -115,6 +115,14 @@ test('counted requests may have a limit', async () => {
   );
 });
 
+test('a counted lock has neither token nor lease, whatever its namesake has', async (t) => {
+  const one = await session(t);
+  await one.lock('js namesake');
+  const counted = await one.counted('js namesake');
+  await assert.rejects(counted.token(), code('refused'));
+  await assert.rejects(counted.lease(0), code('refused'));
+});
+
 test('an aborted request rejects with the reason and leaves nothing behind', async (t) => {
   const other = await session(t);
   await other.lock('js abort');

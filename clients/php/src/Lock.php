@@ -69,11 +69,12 @@ final class Lock
      * protects, so that it can turn away a late comer with a smaller one.
      *
      * @throws NotHeld
+     * @throws Refused for a shared lock, which has none
      * @throws ConnectionLost
      */
     public function token(): int
     {
-        $this->assertHeld();
+        $this->assertExclusive('token');
         return $this->token ??= $this->client->token($this->name);
     }
 
@@ -82,12 +83,22 @@ final class Lock
      * off.
      *
      * @throws NotHeld
+     * @throws Refused for a shared lock, which has none
      * @throws ConnectionLost
      */
     public function lease(float $seconds): void
     {
-        $this->assertHeld();
+        $this->assertExclusive('lease');
         $this->client->lease($this->name, $seconds);
+    }
+
+    /** The daemon would take a shared lock for the exclusive one of that name. */
+    private function assertExclusive(string $what): void
+    {
+        if ($this->shared) {
+            throw new Refused("a shared lock has no $what");
+        }
+        $this->assertHeld();
     }
 
     /** @internal called by Client */

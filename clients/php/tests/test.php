@@ -130,6 +130,13 @@ $tests = [
         throws(LockLost::class, static fn () => $lock->lease(1.0));
         $client->lock('php lease')->release();
     },
+    'a shared lock has neither token nor lease, whatever its namesake has' => static function (): void {
+        $client = new Client();
+        $client->lock('php namesake');
+        $shared = $client->shared('php namesake');
+        throws(Refused::class, static fn () => $shared->token());
+        throws(Refused::class, static fn () => $shared->lease(0.0));
+    },
     'a lock is released once' => static function (): void {
         $lock = (new Client())->lock('php once');
         $lock->release();
