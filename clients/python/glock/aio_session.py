@@ -1,0 +1,224 @@
+"""One asyncio connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from glock import forks
+from glock.address import Address
+from glock.errors import ProtocolError, Unreachable
+from glock.session import Options
+from glock.sockets import tune
+from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Ask, Conversation, Pause, Slot
+from glock.wire.recipes import Recipe, open_conversation
+from glock.wire.websocket import Messages
+
+T = TypeVar("T")
+log = logging.getLogger("glock")
+
+
+class AsyncSession(asyncio.Protocol):
+    """A connection that carries out recipes; several at once are served in the order they came in.
+
+    Everything a recipe has to say is written before the first await, and what undoes it at the moment of cancellation. So
+    no cancellation, wherever it hits, leaves anything held or waited for that was not returned.
+
+    Attributes:
+        taken: how many `AsyncLock` objects of this session have not been released yet.
+    """
+
+    def __init__(self, options: Options, messages: Messages | None) -> None:
+        self.talk = Conversation()
+        self.taken = 0
+        self.loop = asyncio.get_running_loop()
+        self._timeout = options.timeout
+        self._transport: asyncio.Transport | None = None
+        self._messages = messages
+        self._opened: asyncio.Future[None] | None = None
+        self.ended = asyncio.Event()
+        forks.guard(self)
+
+    @classmethod
+    async def open(cls, address: Address, options: Options) -> AsyncSession:
+        """Connect.
+
+        Raises:
+            Unreachable: nobody is there. NotAuthorised, ProtocolError: somebody is, but.
+        """
+        loop = asyncio.get_running_loop()
+        messages = Messages(address) if address.scheme in {"ws", "wss"} else None
+        session = cls(options, messages)
+        try:
+            async with asyncio.timeout(options.timeout):
+                if address.scheme == "unix":
+                    await loop.create_unix_connection(lambda: session, address.path)
+                else:
+                    tls = (options.tls or address.tls_context()) if address.scheme in {"tls", "wss"} else None
+                    await loop.create_connection(
+                        lambda: session,
+                        address.host,
+                        address.port,
+                        ssl=tls,
+                        server_hostname=address.server_hostname if tls is not None else None,
+                        happy_eyeballs_delay=0.25,
+                    )
+                if messages is not None:
+                    await session._shake_hands(messages)
+            await session.run(open_conversation(session.talk, options.secret, options.name))
+        except BaseException as error:
+            session.close("not opened")
+            if isinstance(error, TimeoutError):
+                raise Unreachable(f"{address.url}: no answer within {options.timeout:g} s") from error
+            if isinstance(error, OSError) and not isinstance(error, Unreachable | PermissionError):
+                raise Unreachable(f"{address.url}: {error.strerror or error}") from error
+            raise
+        return session
+
+    async def run(self, recipe: Recipe[T]) -> T:
+        """Carry it out. Cancelled, it leaves nothing held or waited for."""
+        try:
+            step = next(recipe)
+            while True:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = recipe.send([])
+                else:
+                    step = recipe.send(await self._ask(step))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        except ProtocolError as error:
+            self.close(str(error))
+            raise
+
+    async def _ask(self, ask: Ask) -> list[bytes]:
+        slot = Slot(ask)
+        self.talk.submit(slot)
+        self._flush()
+        if not slot.done:
+            answered: asyncio.Future[None] = self.loop.create_future()
+
+            def wake() -> None:
+                if not answered.done():
+                    answered.set_result(None)
+
+            slot.on_done = wake
+            timer = self._start_timer(slot)
+            try:
+                await answered
+            except BaseException:
+                self.talk.abandon(slot)
+                self._flush()
+                raise
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        return slot.result()
+
+    def _start_timer(self, slot: Slot) -> asyncio.TimerHandle | _Nudger | None:
+        if slot.ask.wants_nudge and not self.talk.modern:
+            return _Nudger(self, slot)
+        limit = self._timeout + slot.ask.patience
+        return self.loop.call_later(limit, self._no_answer) if limit < float("inf") else None
+
+    def _no_answer(self) -> None:
+        self.close(f"no answer within {self._timeout:g} s")
+
+    def _flush(self) -> None:
+        data = self.talk.outgoing()
+        if data and self._transport is not None:
+            self._transport.write(data if self._messages is None else self._messages.encode(data))
+        if self.talk.closed is not None:
+            self._abort()
+
+    async def _shake_hands(self, messages: Messages) -> None:
+        assert self._transport is not None
+        self._opened = self.loop.create_future()
+        self._transport.write(messages.hello())
+        await self._opened
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self.talk.closed is not None:  # cancelled meanwhile
+            transport.abort()
+        elif (sock := transport.get_extra_info("socket")) is not None:
+            tune(sock)
+
+    def data_received(self, data: bytes) -> None:
+        if self._messages is not None and self._transport is not None:
+            data, reply = self._messages.decode(data)
+            if reply:
+                self._transport.write(reply)
+            if self._opened is not None and not self._opened.done():
+                self._open(self._messages)
+        self.talk.feed(data)
+        self._flush()
+
+    def _open(self, messages: Messages) -> None:
+        assert self._opened is not None
+        try:
+            if messages.is_open:
+                self._opened.set_result(None)
+        except Unreachable as error:
+            self._opened.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(Unreachable("the server closed the connection during the handshake"))
+        self.talk.close("the server closed it" if exc is None else str(exc))
+        self.ended.set()
+
+    # End
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called soon."""
+        self.loop.call_soon(callback)
+
+    def close(self, reason: str) -> None:
+        """End the connection, and so everything that is held on it."""
+        self.talk.close(reason)
+        self._abort()
+
+    def _abort(self) -> None:
+        # abort() closes at once; close() would wait for a peer that may not read any more.
+        if self._transport is not None and not self.loop.is_closed():
+            self._transport.abort()
+
+    def fileno(self) -> int:
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        return sock.fileno() if sock is not None else -1
+
+    def forget(self, reason: str) -> None:
+        """In a forked child: the connection is the parent's."""
+        self._transport = None
+        self.talk.close(reason)
+
+
+class _Nudger:
+    """Asks again and again, ever more rarely, until the slot is done; the original loses what it does not like."""
+
+    def __init__(self, session: AsyncSession, slot: Slot) -> None:
+        self._session = session
+        self._slot = slot
+        self._delay = FIRST_NUDGE
+        self._give_up = session.loop.time() + session._timeout
+        self._timer = session.loop.call_later(self._delay, self._nudge)
+
+    def _nudge(self) -> None:
+        loop = self._session.loop
+        if loop.time() > self._give_up:
+            self._session._no_answer()
+            return
+        self._session.talk.nudge(self._slot)
+        self._session._flush()
+        self._delay = min(self._delay * 2, LAST_NUDGE)
+        self._timer = loop.call_later(self._delay, self._nudge)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
