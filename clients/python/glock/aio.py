@@ -283,7 +283,7 @@ class AsyncClient:
         """Nothing is connected yet. Arguments and errors as those of `Client`."""
         options = Options.checked(secret, name, timeout, tls)
         self._servers = [_AsyncServer(address, options) for address in servers(url)]
-        self._urls = [server.address.url for server in self._servers]
+        self.urls = [server.address.url for server in self._servers]
 
     # Locks
 
@@ -346,7 +346,7 @@ class AsyncClient:
     def _server(self, name: bytes) -> _AsyncServer:
         if len(self._servers) == 1:
             return self._servers[0]
-        return self._servers[choose(self._urls, name)]
+        return self._servers[choose(self.urls, name)]
 
     # Questions: as those of `Client`
 
@@ -435,4 +435,4 @@ class AsyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<AsyncClient {', '.join(self._urls)}>"
+        return f"<AsyncClient {', '.join(self.urls)}>"

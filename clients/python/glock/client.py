@@ -83,6 +83,13 @@ class Lock:
         if self._hold.lost is not None:
             raise self._hold.lost
 
+    def fileno(self) -> int:
+        """The descriptor of the connection that the lock lives by; it becomes readable when there may be news of a loss.
+
+        On `tcp://` and `unix://` the lock lives as long as any process has it open, which is how `glock run` works.
+        """
+        return self._session.fileno()
+
     def renew(self, lease: float) -> None:
         """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the lease.
 
@@ -274,7 +281,7 @@ class Client:
         """
         options = Options.checked(secret, name, timeout, tls)
         self._servers = [_Server(address, options) for address in servers(url)]
-        self._urls = [server.address.url for server in self._servers]
+        self.urls = [server.address.url for server in self._servers]
 
     # Locks
 
@@ -351,7 +358,7 @@ class Client:
     def _server(self, name: bytes) -> _Server:
         if len(self._servers) == 1:
             return self._servers[0]
-        return self._servers[choose(self._urls, name)]
+        return self._servers[choose(self.urls, name)]
 
     # Questions
 
@@ -438,4 +445,4 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Client {', '.join(self._urls)}>"
+        return f"<Client {', '.join(self.urls)}>"
