@@ -53,9 +53,9 @@ class AsyncLock:
 
             def tell() -> None:
                 if not self._released:
-                    on_lost(self)
+                    session.later(lambda: on_lost(self))
 
-            hold.on_lost.append(lambda: session.later(tell))
+            hold.on_lost.append(tell)
 
     @property
     def lost(self) -> asyncio.Event:
@@ -170,7 +170,7 @@ class AsyncLockRequest(Scope, AsyncContextDecorator):
         Raises:
             LockBusy: somebody else has it, and `wait` was 0. WaitTimeout: … all the time.
             Deadlock: waiting would never have ended.
-            Unreachable, ConnectionLost, NotAuthorised, Disabled, Unsupported: see `glock.errors`.
+            Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see `glock.errors`.
         """
         return await self._client._acquire(self.want, self._on_lost)
 

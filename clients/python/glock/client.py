@@ -51,9 +51,9 @@ class Lock:
 
             def tell() -> None:
                 if not self._released:
-                    on_lost(self)
+                    session.later(lambda: on_lost(self))
 
-            hold.on_lost.append(lambda: session.later(tell))
+            hold.on_lost.append(tell)
             session.watch()
 
     @property
@@ -147,7 +147,7 @@ class LockRequest(Scope, ContextDecorator):
         Raises:
             LockBusy: somebody else has it, and `wait` was 0. WaitTimeout: … all the time.
             Deadlock: waiting would never have ended.
-            Unreachable, ConnectionLost, NotAuthorised, Disabled, Unsupported: see `glock.errors`.
+            Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see `glock.errors`.
         """
         return self._client._acquire(self.want, self._on_lost)
 

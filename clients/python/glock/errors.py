@@ -62,6 +62,10 @@ class Disabled(GlockError):
     """The server's operator has switched this command off (`0 disabled`)."""
 
 
+class LimitReached(GlockError):
+    """A limit that the operator has set: too many locks or waiters, or too long a name. Nothing has changed."""
+
+
 class BadArgument(GlockError, ValueError):
     """The daemon refused an argument, which it names. Nothing has changed."""
 

@@ -28,7 +28,7 @@ class Failed(click.ClickException):
 
     def __init__(self, error: GlockError, code: int) -> None:
         super().__init__(str(error))
-        self.exit_code = code
+        vars(self)["exit_code"] = code  # click's type stubs have it as a class's
 
     def show(self, file: Any = None) -> None:
         say(printable(self.message))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from glock.errors import BadArgument, Deadlock, Disabled, NotAuthorised, ProtocolError
+from glock.errors import BadArgument, Deadlock, Disabled, LimitReached, NotAuthorised, ProtocolError
 
 # What the daemon takes for white space: Unicode's White_Space in valid UTF-8, nothing else (str.split knows more).
 _WHITE_SPACE = re.compile(
@@ -84,6 +84,8 @@ def refuse(reply: bytes) -> NoReturn:
         raise NotAuthorised("the server wants a secret, or another one (GLOCK_SECRET)")
     if text.startswith(b"Bad Argument"):
         raise BadArgument(decode(text))
+    if text.startswith((b"Too Many ", b"Name Too Long")):
+        raise LimitReached(f"the server allows no more: {decode(text)}")
     if b" Deadlock: " in text:
         raise Deadlock("waiting was refused: it would never end, as those in the way wait for this session")
     raise ProtocolError(f"this is no answer to what was asked: {reply[:80]!r}")
