@@ -196,7 +196,8 @@ class Original:
         return self.names.get(sock) or self.address(sock)
 
     def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for sock in list(self.open):
             with contextlib.suppress(OSError):
