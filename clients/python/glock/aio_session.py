@@ -10,7 +10,7 @@ from typing import TypeVar
 from glock import forks
 from glock.address import Address
 from glock.errors import ProtocolError, Unreachable
-from glock.session import Options
+from glock.session import Options, unreachable
 from glock.sockets import tune
 from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Ask, Conversation, Pause, Slot
 from glock.wire.recipes import Recipe, open_conversation
@@ -72,9 +72,7 @@ class AsyncSession(asyncio.Protocol):
             session.close("not opened")
             if isinstance(error, TimeoutError):
                 raise Unreachable(f"{address.url}: no answer within {options.timeout:g} s") from error
-            if isinstance(error, OSError) and not isinstance(error, Unreachable | PermissionError):
-                raise Unreachable(f"{address.url}: {error.strerror or error}") from error
-            raise
+            raise unreachable(address, error) or error
         return session
 
     async def run(self, recipe: Recipe[T]) -> T:
@@ -197,6 +195,7 @@ class AsyncSession(asyncio.Protocol):
     def forget(self, reason: str) -> None:
         """In a forked child: the connection is the parent's."""
         self._transport = None
+        self.taken = 0
         self.talk.close(reason)
 
 

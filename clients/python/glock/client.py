@@ -12,6 +12,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from glock import forks
 from glock.address import Address, servers
 from glock.errors import GlockError
 from glock.scopes import Entered, Scope, spoil
@@ -180,6 +181,16 @@ class _Server:
         self._mutex = threading.Lock()
         self._own = threading.local()
         self._closed = False
+        forks.guard(self)
+
+    def fileno(self) -> int:
+        return -1  # its sessions have them
+
+    def forget(self, reason: str) -> None:
+        """In a forked child: begin anew."""
+        self._mutex = threading.Lock()
+        self._idle = []
+        self._all = set()
 
     def session(self) -> Session:
         """The calling thread's, if it holds something, or else an idle or new one."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from glock import forks
 from glock.address import Address
-from glock.errors import GlockError, ProtocolError, Unreachable
+from glock.errors import ConnectionLost, GlockError, ProtocolError, Unreachable
 from glock.sockets import tune
 from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Ask, Conversation, Pause, Slot
 from glock.wire.language import Name, encode
@@ -87,9 +87,7 @@ class Session:
             self.run(open_conversation(self.talk, options.secret, options.name))
         except BaseException as error:
             self.close("not opened")
-            if isinstance(error, OSError) and not isinstance(error, GlockError):
-                raise Unreachable(f"{address.url}: {error}") from error
-            raise
+            raise unreachable(address, error) or error
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -263,8 +261,18 @@ class Session:
         """In a forked child: the connection is the parent's."""
         self._mutex = threading.Lock()
         self._stop_watching = None
+        self.taken = 0
         self.talk.close(reason)
         self._sock.detach()
+
+
+def unreachable(address: Address, error: BaseException) -> Unreachable | None:
+    """What an error before anything was asked for means to the caller; None: itself."""
+    if isinstance(error, ConnectionLost):
+        return Unreachable(f"{address.url}: {error.reason}")
+    if isinstance(error, OSError) and not isinstance(error, GlockError):
+        return Unreachable(f"{address.url}: {error.strerror or error}")
+    return None
 
 
 def _connect(address: Address, options: Options) -> socket.socket:
@@ -286,6 +294,4 @@ def _connect(address: Address, options: Options) -> socket.socket:
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.close()
-        if isinstance(error, OSError):
-            raise Unreachable(f"{address.url}: {error.strerror or error}") from error
-        raise
+        raise unreachable(address, error) or error
