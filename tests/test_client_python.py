@@ -136,7 +136,7 @@ def test_who_waits_too_long_is_told(client: Client, other: Client, name: str) ->
         begin = time.monotonic()
         with pytest.raises(WaitTimeout) as caught:
             other.lock(name, wait=0.05).acquire()
-        assert time.monotonic() - begin >= 0.05
+        assert time.monotonic() - begin >= 0.045  # uvloop's timers have a resolution of a millisecond
         assert isinstance(caught.value, LockBusy | TimeoutError)
         assert waiters(client, name) == 0
 
@@ -465,6 +465,7 @@ def test_an_interrupted_get_from_the_original_leaves_nothing_behind(
         def slow(sock: socket.socket, verb: bytes, name: bytes) -> bytes:
             if verb == b"g":
                 assert waiting.wait(10)
+                time.sleep(0.05)  # CPython forgets a signal that comes just before a system call until that ends
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 assert interrupted.wait(10)
             return answer(sock, verb, name)
