@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -159,8 +160,10 @@ class WebSocketProtocol(Client):
         return None
 
     def _answer(self, reply: bytes) -> None:
-        if self._protocol.state is OPEN:
-            self._protocol.send_text(reply)
+        protocol = self._protocol
+        if protocol.state is OPEN:
+            # As protocol.send_text, which takes five times as long: a tenth of the cost of a whole message.
+            protocol.writes.append(_text_header(len(reply)) + reply)
 
     def _close(self) -> None:
         """Answer a close frame, when everything is released."""
@@ -201,6 +204,16 @@ class WebSocketProtocol(Client):
         session, self.session = self.session, None
         if session is not None:
             self.door.part(session, how, _nothing)
+
+
+def _text_header(size: int) -> bytes:
+    """RFC 6455, 5.2: the only fragment of a text message, not masked, and its size in 7, 16 or 64 bits."""
+    if size < 126:
+        return _SHORT_HEADERS[size]
+    return struct.pack("!BBH", 0x81, 126, size) if size < 65536 else struct.pack("!BBQ", 0x81, 127, size)
+
+
+_SHORT_HEADERS = [bytes((0x81, size)) for size in range(126)]
 
 
 def _nothing() -> None:

@@ -28,6 +28,7 @@ class Conversation:
     """
 
     __slots__ = (
+        "busy",
         "counts",
         "ended",
         "exclusive",
@@ -57,6 +58,9 @@ class Conversation:
             None  # what a wait in progress waits for; nothing is carried out meanwhile
         )
         self.late = b""  # the reply that a handler leaves here when it wants a pause behind it
+        self.busy = (
+            False  # not ready for a new command at once: one of the following, or part of a line is there
+        )
         self.more = False  # there is more to carry out: call `resume` when others have had their turn
         self.ended = False  # no more input will come, so nothing may wait
         self.over = False  # the last reply has been given: hang up

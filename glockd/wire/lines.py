@@ -29,7 +29,7 @@ class LineConversation(Conversation):
             data: what has arrived.
             now: monotonic seconds.
         """
-        if not (self.unread or self.more or self.over or self.waiter is not None):
+        if not self.busy:
             # The hot path: a command in its plainest form, `word name LF`. All else takes the long way.
             words = data.split()
             if len(words) == 2:
@@ -37,18 +37,23 @@ class LineConversation(Conversation):
                 handler = self.handlers.get(word)
                 if (
                     handler is not None
-                    and len(data) == len(word) + len(name) + 2
+                    and MAX_LINE > len(data) == len(word) + len(name) + 2
                     and data[-1] == LINE_END
                     and data[len(word)] == SPACE
                     and data.isascii()
-                    and len(data) < MAX_LINE
                 ):
                     self.counts[word] += 1
                     reply = handler(self, name, now)
                     if reply is not None:
                         return reply
+                    self.busy = True
                     reply, self.late = self.late, b""
                     return reply
+        reply = self._receive(data, now)
+        self.busy = self.more or self.over or self.waiter is not None or self.unread != b""
+        return reply
+
+    def _receive(self, data: bytes, now: float) -> bytes:
         if self.unread:
             data = self.unread + data
             self.unread = b""
