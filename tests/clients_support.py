@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from support.process import Glockd
 
 SECONDS = 10.0  # how long a fact may take to come true
 
@@ -25,33 +24,24 @@ def until(fact: Callable[[], Any], what: str = "") -> Any:
     return value
 
 
-class Daemon:
-    """A glockd process on a TCP port, a Unix socket and a websocket port, all handed over as systemd does it."""
+class Daemon(Glockd):
+    """A glockd process, with its addresses as clients spell them."""
 
-    def __init__(self, folder: Path, *flags: str, env: dict[str, str] | None = None, port: int = 0) -> None:
-        self.path = folder / "glockd.sock"
-        self.path.unlink(missing_ok=True)
-        self.tcp = socket.create_server(("127.0.0.1", port))
-        self.ws = socket.create_server(("127.0.0.1", 0))
-        self.unix = socket.socket(socket.AF_UNIX)
-        self.unix.bind(str(self.path))
-        self.unix.listen(128)
-        self.port = self.tcp.getsockname()[1]
-        self.ws_port = self.ws.getsockname()[1]
-        sockets = [self.tcp, self.unix, self.ws]
-        for target, sock in enumerate(sockets, 103):
-            os.dup2(sock.fileno(), target)
-        # sd_listen_fds(3): descriptors from 3 on, and LISTEN_PID is the process's own, so a shell moves and execs.
-        script = 'exec 3<&103 4<&104 5<&105 103<&- 104<&- 105<&-; LISTEN_PID=$$ exec "$@"'
-        self.process = subprocess.Popen(
-            ["bash", "-c", script, "glockd", sys.executable, "-m", "glockd", "-port", "0", "-ws", "0", *flags],
-            env={**os.environ, "LISTEN_FDS": "3", "LISTEN_FDNAMES": "tcp:unix:ws", **(env or {})},
-            pass_fds=(103, 104, 105),
-            stdin=subprocess.DEVNULL,
-        )
-        for target, sock in enumerate(sockets, 103):
-            os.close(target)
-            sock.close()
+    def __init__(self, folder: Path, *flags: str, port: int = 0) -> None:
+        self.wanted_port = port
+        super().__init__(folder, *flags)
+
+    def bind(self, name: str) -> None:
+        if name != "tcp":
+            super().bind(name)
+            return
+        sock = socket.create_server(("127.0.0.1", self.wanted_port))
+        self.tcp = sock.getsockname()
+        self.listeners.append((name, sock))
+
+    @property
+    def port(self) -> int:
+        return self.tcp[1]
 
     @property
     def url(self) -> str:
@@ -59,31 +49,24 @@ class Daemon:
 
     @property
     def unix_url(self) -> str:
-        return f"unix://{self.path}"
+        return f"unix://{self.unix}"
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.ws_port}/"
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(SECONDS)
-        finally:
-            self.kill()
+        return f"ws://127.0.0.1:{self.ws[1]}/"
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Iterator[Daemon]:
-    running = Daemon(folder, *flags, env=env)
-    try:
+def daemon(folder: Path, *flags: str, port: int = 0) -> Iterator[Daemon]:
+    """A daemon that has to end well, unless the test kills it.
+
+    Args:
+        port: the TCP port of one that was killed before, to take its place.
+    """
+    folder = folder / f"glockd-{len(list(folder.iterdir()))}"
+    folder.mkdir()
+    with Daemon(folder, *flags, port=port) as running:
         yield running
-    finally:
-        running.stop()
 
 
 class Original:
@@ -142,7 +125,11 @@ class Original:
                 if holder is None:
                     self.exclusive[name] = sock
                     return b"1 Lock Get Success: " + name + b"\r\n"
-                return b"1 Lock Get Success: " + name + b"\n" if holder is sock else b"0 Lock Get Failure: " + name + b"\r\n"
+                return (
+                    b"1 Lock Get Success: " + name + b"\n"
+                    if holder is sock
+                    else b"0 Lock Get Failure: " + name + b"\r\n"
+                )
             case b"i":
                 if holder is None:
                     return b"0 Lock Not Locked: " + name + b"\r\n"
@@ -171,7 +158,9 @@ class Original:
             case b"sd":
                 locks = [name] if name else list(self.shared)
                 return b"".join(
-                    lock + b": " + self.called(who) + b"\n" for lock in locks for who in self.shared.get(lock, [])
+                    lock + b": " + self.called(who) + b"\n"
+                    for lock in locks
+                    for who in self.shared.get(lock, [])
                 )
             case b"iam":
                 self.names[sock] = name

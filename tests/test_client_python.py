@@ -298,7 +298,10 @@ def test_arguments_that_make_no_sense_are_refused(wrong: dict[str, float]) -> No
 
 def test_a_lease_that_ends_is_told(client: Client, other: Client, name: str) -> None:
     told: list[Lock] = []
-    with pytest.raises(LockLost, match="expired") as caught, client.lock(name, lease=0.05, on_lost=told.append) as lock:
+    with (
+        pytest.raises(LockLost, match="expired") as caught,
+        client.lock(name, lease=0.05, on_lost=told.append) as lock,
+    ):
         assert lock.lost.wait(10)
         assert lock.reason == "expired"
         with pytest.raises(LockLost):
@@ -311,7 +314,9 @@ def test_a_lease_that_ends_is_told(client: Client, other: Client, name: str) -> 
         assert other.inspect(name)
 
 
-def test_a_lease_that_ends_is_told_at_the_end_without_watching(client: Client, other: Client, name: str) -> None:
+def test_a_lease_that_ends_is_told_at_the_end_without_watching(
+    client: Client, other: Client, name: str
+) -> None:
     with pytest.raises(LockLost), client.lock(name, lease=0.01):
         until(lambda: not other.inspect(name))
 
@@ -348,11 +353,10 @@ def test_a_callback_that_fails_does_no_harm(
         pass
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_daemon_that_dies_takes_the_locks(tmp_path: Path, transport: str) -> None:
-    server = Daemon(tmp_path)
+@pytest.mark.parametrize("door", TRANSPORTS)
+def test_a_daemon_that_dies_takes_the_locks(tmp_path: Path, door: str) -> None:
     told: list[Lock] = []
-    with Client(url_of(server, transport)) as client:
+    with daemon(tmp_path) as server, Client(url_of(server, door)) as client:
         with pytest.raises(ConnectionLost, match="outer"), client.lock("outer", on_lost=told.append) as outer:
             with pytest.raises(ConnectionLost, match="inner"), client.lock("inner") as inner:
                 server.kill()
@@ -369,22 +373,16 @@ def test_a_daemon_that_dies_takes_the_locks(tmp_path: Path, transport: str) -> N
 
 
 def test_a_restarted_daemon_is_found_again(tmp_path: Path) -> None:
-    server = Daemon(tmp_path)
-    with Client(server.url) as client:
+    with daemon(tmp_path) as server, Client(server.url) as client:
         with client.lock("job"):
             pass
         server.kill()
-        again = Daemon(tmp_path, port=server.port)
-        try:
-            with client.lock("job") as lock:
-                assert lock.token
-        finally:
-            again.stop()
+        with daemon(tmp_path, port=server.port), client.lock("job") as lock:
+            assert lock.token
 
 
 def test_an_error_in_the_body_is_not_hidden_by_the_loss(tmp_path: Path) -> None:
-    server = Daemon(tmp_path)
-    with Client(server.url) as client:
+    with daemon(tmp_path) as server, Client(server.url) as client:
         with pytest.raises(KeyError) as caught, client.lock("job"):
             server.kill()
             raise KeyError("mine")
@@ -419,7 +417,9 @@ def test_a_daemon_that_does_not_answer_is_given_up(server: Daemon, name: str) ->
 
 
 @pytest.mark.parametrize("holding", [False, True])
-def test_an_interrupted_wait_leaves_nothing_behind(client: Client, other: Client, name: str, holding: bool) -> None:
+def test_an_interrupted_wait_leaves_nothing_behind(
+    client: Client, other: Client, name: str, holding: bool
+) -> None:
     with contextlib.ExitStack() as stack:
         if holding:
             stack.enter_context(client.lock(name + " another"))
@@ -465,7 +465,9 @@ def test_an_interrupted_get_from_the_original_leaves_nothing_behind(
         def slow(sock: socket.socket, verb: bytes, name: bytes) -> bytes:
             if verb == b"g":
                 assert waiting.wait(10)
-                time.sleep(0.05)  # CPython forgets a signal that comes just before a system call until that ends
+                time.sleep(
+                    0.05
+                )  # CPython forgets a signal that comes just before a system call until that ends
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 assert interrupted.wait(10)
             return answer(sock, verb, name)
@@ -482,7 +484,9 @@ def test_an_interrupted_get_from_the_original_leaves_nothing_behind(
 # Forks
 
 
-def test_a_forked_child_holds_nothing_and_keeps_nothing_alive(client: Client, other: Client, name: str) -> None:
+def test_a_forked_child_holds_nothing_and_keeps_nothing_alive(
+    client: Client, other: Client, name: str
+) -> None:
     from_child, to_parent = os.pipe()
     to_child, from_parent = os.pipe()
     lock = client.lock(name).acquire()
@@ -519,7 +523,12 @@ def test_a_forked_child_holds_nothing_and_keeps_nothing_alive(client: Client, ot
 
 
 def test_holders_are_listed(client: Client, url: str, name: str) -> None:
-    with Client(url, name="the other one") as other, other.lock(name), client.shared(name), other.shared(name):
+    with (
+        Client(url, name="the other one") as other,
+        other.lock(name),
+        client.shared(name),
+        other.shared(name),
+    ):
         assert [(each.name, each.who) for each in client.holders(name)] == [(name, "the other one")]
         assert name in [each.name for each in client.holders()]
         assert len(client.holders(name, shared=True)) == 2
@@ -528,7 +537,9 @@ def test_holders_are_listed(client: Client, url: str, name: str) -> None:
         assert {peer.name for peer in peers} == {"the other one"}
         assert client.explain(name)["exclusive"]["holders"][0]["name"] == "the other one"
         assert client.stats()["locks"] >= 1
-    assert [each["event"] for each in client.history(name)] == ["granted", "granted", "granted"] + ["released"] * 3
+    assert [each["event"] for each in client.history(name)] == ["granted", "granted", "granted"] + [
+        "released"
+    ] * 3
     assert client.history()[-1]["lock"] == name
     assert client.bound() == 30
     assert client.version().startswith("glockd ")
@@ -654,7 +665,12 @@ def test_the_original_is_good_enough_for_the_old_words(original: Original) -> No
         assert client.stats()["locks"] == 0
         assert client.version() == ""
         assert client.ping() > 0
-        for question in (lambda: client.explain("job"), client.history, client.bound, lambda: client.check(1, "job")):
+        for question in (
+            lambda: client.explain("job"),
+            client.history,
+            client.bound,
+            lambda: client.check(1, "job"),
+        ):
             with pytest.raises(Unsupported):
                 question()
 

@@ -217,7 +217,9 @@ def test_a_listing_of_hostile_names_is_taken_as_it_is() -> None:
     sent = talk.outgoing()
     assert sent.startswith(b"d\ni glock-sentinel-")
     sentinel = sent.splitlines()[1].removeprefix(b"i ")
-    listing.hears(b"! lost x: a\n0 Lock Not Locked: y: b\n: c\nq: r: d\n0 Lock Not Locked: " + sentinel + b"\r\n")
+    listing.hears(
+        b"! lost x: a\n0 Lock Not Locked: y: b\n: c\nq: r: d\n0 Lock Not Locked: " + sentinel + b"\r\n"
+    )
     assert listing.result == [
         recipes.Holder("! lost x", "a"),
         recipes.Holder("0 Lock Not Locked: y", "b"),
