@@ -183,7 +183,7 @@ def environment(settings: Settings, lock: Lock) -> dict[str, str]:
 
 
 @glock.command(
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},  # what comes behind the name is the command's
     epilog="Exit codes: the command's own; 128+N if signal N killed it; 126 or 127 if it could not be started; else "
     + "; ".join(f"{number} {text}" for number, text in exits.TABLE)
     + ".",
@@ -217,7 +217,7 @@ def environment(settings: Settings, lock: Lock) -> dict[str, str]:
 @click.option(
     "--foreground",
     is_flag=True,
-    help="Leave the command in glock's own process group, as in a pipe to a pager; signals then reach only the command "
+    help="Leave the command in glock's own process group, as a pipe to a pager wants it; signals then reach only the command "
     "itself, not its children.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say on standard error how long it took to get the lock.")
@@ -246,6 +246,10 @@ def run(
 
     Signals are passed on to the command's process group.
     """
+    if command[:1] == ("--",):
+        command = command[1:]
+    elif shell is None and len(command) == 2 and command[0] == "-c":
+        shell, command = command[1], ()  # flock(1) has it behind the name
     if (shell is None) == (not command):
         raise click.UsageError("a command is needed, behind the name or by -c, and not both")
     if no_fork and (close or foreground):
