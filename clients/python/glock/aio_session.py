@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import socket
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,7 +17,6 @@ from glock.wire.recipes import Recipe, open_conversation
 from glock.wire.websocket import Messages
 
 T = TypeVar("T")
-log = logging.getLogger("glock")
 
 
 class AsyncSession(asyncio.Protocol):
@@ -57,13 +56,9 @@ class AsyncSession(asyncio.Protocol):
                     await loop.create_unix_connection(lambda: session, address.path)
                 else:
                     tls = (options.tls or address.tls_context()) if address.scheme in {"tls", "wss"} else None
+                    host = address.server_hostname if tls is not None else None
                     await loop.create_connection(
-                        lambda: session,
-                        address.host,
-                        address.port,
-                        ssl=tls,
-                        server_hostname=address.server_hostname if tls is not None else None,
-                        happy_eyeballs_delay=0.25,
+                        lambda: session, address.host, address.port, ssl=tls, server_hostname=host
                     )
                 if messages is not None:
                     await session._shake_hands(messages)
@@ -145,8 +140,13 @@ class AsyncSession(asyncio.Protocol):
         self._transport = transport
         if self.talk.closed is not None:  # cancelled meanwhile
             transport.abort()
-        elif (sock := transport.get_extra_info("socket")) is not None:
-            tune(sock)
+        else:
+            # What uvloop calls a socket cannot set options.
+            sock = socket.socket(fileno=transport.get_extra_info("socket").fileno())
+            try:
+                tune(sock)
+            finally:
+                sock.detach()
 
     def data_received(self, data: bytes) -> None:
         if self._messages is not None and self._transport is not None:
