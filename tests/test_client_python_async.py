@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import select
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
@@ -250,13 +251,11 @@ async def test_nobody_there_is_unreachable(tmp_path) -> None:
 
 
 async def test_something_silent_there_is_given_up() -> None:
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    for scheme in ("tcp", "ws"):
-        async with AsyncClient(f"{scheme}://127.0.0.1:{port}", timeout=0.1) as client:
-            with pytest.raises(Unreachable, match="no answer"):
-                await client.ping()
-    silent.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for scheme in ("tcp", "ws"):
+            async with AsyncClient(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}", timeout=0.1) as client:
+                with pytest.raises(Unreachable, match="no answer"):
+                    await client.ping()
 
 
 async def test_the_secret_is_shown_first(tmp_path) -> None:
