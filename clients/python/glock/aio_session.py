@@ -38,6 +38,8 @@ class AsyncSession(asyncio.Protocol):
         self._messages = messages
         self._opened: asyncio.Future[None] | None = None
         self.ended = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._patience_ends = 0.0
         forks.guard(self)
 
     @classmethod
@@ -89,6 +91,7 @@ class AsyncSession(asyncio.Protocol):
 
     async def _ask(self, ask: Ask) -> list[bytes]:
         slot = Slot(ask)
+        alone = self.talk.is_quiet
         self.talk.submit(slot)
         self._flush()
         if not slot.done:
@@ -99,23 +102,41 @@ class AsyncSession(asyncio.Protocol):
                     answered.set_result(None)
 
             slot.on_done = wake
-            timer = self._start_timer(slot)
+            nudger = _Nudger(self, slot) if ask.wants_nudge and not self.talk.modern else None
+            self._expect_answer(self._timeout + ask.patience, alone)
             try:
                 await answered
             except BaseException:
                 self.talk.abandon(slot)
+                self._expect_answer(self._timeout, True)
                 self._flush()
                 raise
             finally:
-                if timer is not None:
-                    timer.cancel()
+                if nudger is not None:
+                    nudger.cancel()
         return slot.result()
 
-    def _start_timer(self, slot: Slot) -> asyncio.TimerHandle | _Nudger | None:
-        if slot.ask.wants_nudge and not self.talk.modern:
-            return _Nudger(self, slot)
-        limit = self._timeout + slot.ask.patience
-        return self.loop.call_later(limit, self._no_answer) if limit < float("inf") else None
+    def _expect_answer(self, seconds: float, alone: bool) -> None:
+        # A timer for each question would cost as much as all else here, and hardly any would ever ring. So one that is
+        # running is left alone, and looks again when it rings.
+        ends = self.loop.time() + seconds
+        self._patience_ends = ends if alone else max(ends, self._patience_ends)  # behind a wait it may take longer
+        if self._timer is None or self._timer.when() > self._patience_ends:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._ring_at(self._patience_ends)
+
+    def _ring_at(self, when: float) -> None:
+        self._timer = self.loop.call_at(when, self._ring) if when < float("inf") else None
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self.talk.is_quiet:
+            return
+        if self.loop.time() >= self._patience_ends:
+            self._no_answer()
+        else:
+            self._ring_at(self._patience_ends)
 
     def _no_answer(self) -> None:
         self.close(f"no answer within {self._timeout:g} s")
@@ -169,6 +190,8 @@ class AsyncSession(asyncio.Protocol):
         if self._opened is not None and not self._opened.done():
             self._opened.set_exception(Unreachable("the server closed the connection during the handshake"))
         self.talk.close("the server closed it" if exc is None else str(exc))
+        if self._timer is not None:
+            self._timer.cancel()
         self.ended.set()
 
     # End
@@ -205,18 +228,13 @@ class _Nudger:
         self._session = session
         self._slot = slot
         self._delay = FIRST_NUDGE
-        self._give_up = session.loop.time() + session._timeout
         self._timer = session.loop.call_later(self._delay, self._nudge)
 
     def _nudge(self) -> None:
-        loop = self._session.loop
-        if loop.time() > self._give_up:
-            self._session._no_answer()
-            return
         self._session.talk.nudge(self._slot)
         self._session._flush()
         self._delay = min(self._delay * 2, LAST_NUDGE)
-        self._timer = loop.call_later(self._delay, self._nudge)
+        self._timer = self._session.loop.call_later(self._delay, self._nudge)
 
     def cancel(self) -> None:
         self._timer.cancel()

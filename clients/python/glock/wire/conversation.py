@@ -14,7 +14,7 @@ FIRST_NUDGE = 0.005  # seconds; doubled each time up to
 LAST_NUDGE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """Lines to send, and how their answer ends.
 
@@ -77,11 +77,12 @@ class Hold:
     `count` is how often the session's owner has it: taking it again inside is counted here, as by threading.RLock.
     """
 
-    __slots__ = ("count", "holders", "lost", "mode", "name", "on_lost", "token")
+    __slots__ = ("count", "give_back", "holders", "lost", "mode", "name", "on_lost", "token")
 
-    def __init__(self, name: bytes, mode: str, holders: int, token: int | None) -> None:
+    def __init__(self, name: bytes, mode: str, give_back: Ask, holders: int, token: int | None) -> None:
         self.name = name
         self.mode = mode  # "exclusive", "read" or "shared"
+        self.give_back = give_back
         self.holders = holders
         self.token = token
         self.count = 1
@@ -121,9 +122,9 @@ class Conversation:
         self._sentinels: set[bytes] = set()  # replies to sentinels that are still to come, perhaps
 
     @property
-    def idle(self) -> bool:
-        """Is nothing held and no answer due?"""
-        return not self.holds and not self._slots and self.closed is None
+    def is_quiet(self) -> bool:
+        """Is no answer due?"""
+        return not self._slots
 
     # Out
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from glock.errors import (
@@ -30,7 +31,7 @@ INFINITE = float("inf")
 POLL_FIRST, POLL_MOST = 0.01, 0.5  # seconds between tries where the server cannot wait
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Want:
     """A lock that somebody wants: how, and how long they wait for it (seconds; 0 not at all)."""
 
@@ -57,7 +58,7 @@ class Want:
         """Does this need words that the original does not know?"""
         return self.mode == "read" or self.limit is not None or self.lease is not None
 
-    @property
+    @cached_property
     def verb(self) -> bytes:
         """The line that gets it. Where an old word does, it is used."""
         if self.mode == "read":
@@ -68,9 +69,21 @@ class Want:
             return line(b"share", seconds(self.wait), str(self.limit).encode(), self.name)
         return line(b"wait", seconds(self.wait), self.name) if self.wait else line(b"g", self.name)
 
-    @property
-    def release(self) -> bytes:
-        return line(b"sr" if self.mode == "shared" else b"r", self.name)
+    @cached_property
+    def give_back(self) -> Ask:
+        return Ask(line(b"sr" if self.mode == "shared" else b"r", self.name))
+
+    @cached_property
+    def ask(self) -> Ask:
+        """Get it, and what there is to know about it, in one packet."""
+        data, undo = self.verb, self.give_back.data
+        if self.mode != "shared":
+            data += line(b"token", self.name)
+        if self.lease is not None:
+            data += line(b"lease", seconds(self.lease), self.name)
+        if self.wait:
+            undo = b"cancel\n" + undo
+        return Ask(data, undo, self.wait)
 
 
 def open_conversation(talk: Conversation, secret: str | None, name: bytes | None) -> Recipe[None]:
@@ -123,14 +136,9 @@ def acquire(talk: Conversation, want: Want) -> Recipe[Hold]:
 
 
 def _acquire(talk: Conversation, want: Want) -> Recipe[Hold]:
-    undo = want.release if want.wait == 0 or want.verb.startswith(b"sg ") else b"cancel\n" + want.release
+    lines = yield want.ask
     if want.mode == "shared":
-        lines = yield Ask(want.verb, undo, want.wait)
-        return Hold(want.name, want.mode, _granted(want, lines[0]), None)
-    data = want.verb + line(b"token", want.name)
-    if want.lease is not None:
-        data += line(b"lease", seconds(want.lease), want.name)
-    lines = yield Ask(data, undo, want.wait)
+        return Hold(want.name, want.mode, want.give_back, _granted(want, lines[0]), None)
     holders = _granted(want, lines[0])
     try:
         token, text = number(lines[1])
@@ -139,9 +147,9 @@ def _acquire(talk: Conversation, want: Want) -> Recipe[Hold]:
         if want.lease is not None and lines[2] != b"1 Lock Lease Success: " + want.name:
             refuse(lines[2])
     except GlockError:
-        yield Ask(want.release)
+        yield want.give_back
         raise
-    return Hold(want.name, want.mode, holders, token)
+    return Hold(want.name, want.mode, want.give_back, holders, token)
 
 
 def _poll(want: Want) -> Recipe[Hold]:
@@ -149,9 +157,9 @@ def _poll(want: Want) -> Recipe[Hold]:
     pause, waited = POLL_FIRST, 0.0
     attempt = want if want.wait == 0 else Want(want.name, want.mode)
     while True:
-        lines = yield Ask(attempt.verb, attempt.release)
+        lines = yield Ask(attempt.verb, undo=attempt.give_back.data)
         try:
-            return Hold(want.name, want.mode, _granted(attempt, lines[0]), None)
+            return Hold(want.name, want.mode, want.give_back, _granted(attempt, lines[0]), None)
         except LockBusy:
             if waited >= want.wait:
                 _busy(want)
@@ -191,8 +199,8 @@ def release(talk: Conversation, hold: Hold) -> Recipe[None]:
         return
     # From here on the lock is not ours, whatever happens to the answer.
     talk.holds.pop(hold.key, None)
-    word, what = (b"sr", b"Shared Lock") if hold.mode == "shared" else (b"r", b"Lock")
-    lines = yield Ask(line(word, hold.name))
+    what = b"Shared Lock" if hold.mode == "shared" else b"Lock"
+    lines = yield hold.give_back
     if lines[0] == b"0 " + what + b" Release Failure: " + hold.name:
         raise talk.lose(hold, "the server no longer knew of it")
     if lines[0] != b"1 " + what + b" Release Success: " + hold.name:
