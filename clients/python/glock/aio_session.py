@@ -120,7 +120,9 @@ class AsyncSession(asyncio.Protocol):
         # A timer for each question would cost as much as all else here, and hardly any would ever ring. So one that is
         # running is left alone, and looks again when it rings.
         ends = self.loop.time() + seconds
-        self._patience_ends = ends if alone else max(ends, self._patience_ends)  # behind a wait it may take longer
+        self._patience_ends = (
+            ends if alone else max(ends, self._patience_ends)
+        )  # behind a wait it may take longer
         if self._timer is None or self._timer.when() > self._patience_ends:
             if self._timer is not None:
                 self._timer.cancel()

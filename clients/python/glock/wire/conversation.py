@@ -225,15 +225,15 @@ class Conversation:
         self._send_next()
         slot.finish()
 
-    def _pushed(self, line: bytes) -> None:
-        """`! lost NAME REASON`; other pushes are for later clients."""
+    def _pushed(self, line: bytes) -> bool:
+        """`! lost NAME REASON`; other pushes are for later clients. Was it about something held here?"""
         what, _, rest = line.removeprefix(b"! ").partition(b" ")
         name, _, reason = rest.rpartition(b" ")
-        if what != b"lost":
-            return
-        hold = self.holds.pop((False, name), None) or self.holds.pop((True, name), None)
-        if hold is not None:
-            self.lose(hold, decode(reason))
+        hold = self.holds.get((False, name)) or self.holds.get((True, name))
+        if what != b"lost" or hold is None:
+            return False
+        self.lose(hold, decode(reason))
+        return True
 
     # Holds
 
