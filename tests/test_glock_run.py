@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 import shlex
 import signal
 import subprocess
@@ -435,7 +436,7 @@ class Terminal:
         self.said = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execvpe(command[0], command, environment(TERM="dumb", **env))
+            os.execvpe(command[0], command, environment(**{"TERM": "dumb"} | env))
 
     def types(self, text: str) -> Terminal:
         os.write(self.fd, text.encode())
@@ -446,8 +447,9 @@ class Terminal:
 
         def there() -> bool:
             if text not in self.said:
+                ready, _, _ = select.select([self.fd], [], [], 0.05)
                 with contextlib.suppress(OSError):
-                    self.said += os.read(self.fd, 4096).decode()
+                    self.said += os.read(self.fd, 4096).decode() if ready else ""
             return text in self.said
 
         until(there, f"the terminal shows {self.said!r}, not {text!r}")

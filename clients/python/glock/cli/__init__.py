@@ -10,7 +10,8 @@ def main() -> None:
     try:
         from glock.cli.app import glock
     except ModuleNotFoundError as error:
-        if error.name not in {"click", "rich"}:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in {"click", "rich"}:
             raise
-        sys.exit(f"glock: {error.name} is not installed: pip install 'glockd-client[cli]'")
+        sys.exit(f"glock: {missing} is not installed: pip install 'glockd-client[cli]'")
     glock(prog_name="glock")

@@ -80,7 +80,7 @@ def top(client: Client, delay: float, count: int | None) -> None:
     """Show samples `delay` seconds apart, `count` of them; on a terminal in place, in a pipe one after the other."""
     console = Console()
     before = now = Sample(client)
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         for index in range(count or sys.maxsize):
             if index:
                 time.sleep(delay)
