@@ -1,4 +1,5 @@
-"""The conversations that every client must pass, with the Python client: what `clients/README.md` tells of them."""
+"""The conversations that every client must pass, with the Python client: what `clients/README.md` tells
+of them."""
 
 from __future__ import annotations
 
