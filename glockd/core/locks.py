@@ -250,7 +250,12 @@ class LockTable:
         Returns:
             Queued, or Refused if the wait could never be granted as long as everybody who waits goes on waiting; then
             nothing has changed.
+
+        Raises:
+            ValueError: some of the lock is held under that key, and not the whole is wanted; nothing has changed.
         """
+        if weight != WHOLE and self.find(name, session if key is None else key) is not None:
+            raise ValueError("the lock is held under that key")
         lock = self._widen(name)
         waiter = Waiter(
             self,
@@ -303,13 +308,10 @@ class LockTable:
             # As _end, in place: this is the hot path.
             del self._locks[name]
             session.holds.discard(found)
-            held = self.stats.held
-            seconds = now - found.since
-            held.sum += seconds
-            if seconds < 0.001:
-                held.buckets[0] += 1
+            if now == found.since:
+                self.stats.held.instant += 1
             else:
-                held.buckets[int(seconds * 1000).bit_length()] += 1
+                self.stats.held.add(now - found.since)
             if found.deadline != NEVER:
                 self._deadlines.set(found, NEVER)
             if self.history is not None:
