@@ -1,0 +1,180 @@
+"""The benchmarks: what is measured, and what of it is reported."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import load, process
+from .addresses import Address
+from .latency import Histogram
+from .peers import Peer, connect
+
+
+class Unsupported(Exception):
+    """The server lacks what the benchmark needs; the text says what."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How hard and how long; None and 0 leave the choice to the benchmark."""
+
+    connections: int = 0
+    pipeline: int = 0
+    seconds: float = 3.0
+    core: int | None = None  # the processor for the load
+    pid: int | None = None  # the server's process, where it is known
+
+
+@dataclass
+class Outcome:
+    """One benchmark on one server."""
+
+    name: str
+    server: str
+    figures: dict[str, float] = field(default_factory=dict)
+    histogram: Histogram = field(default_factory=Histogram)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"benchmark": self.name, "server": self.server, **self.figures}
+
+
+def _loaded(address: Address, settings: Settings, run: Callable[[], load.Load], unit: str) -> Outcome:
+    """Run a load and add what the server's process used meanwhile."""
+    pid = settings.pid or process.find_server(address)
+    before = process.cpu_seconds(pid) if pid else 0.0
+    result = run()
+    outcome = Outcome("", str(address), {f"{unit}_per_second": round(result.rate, 1)}, result.histogram)
+    if pid and result.served:
+        used = process.cpu_seconds(pid) - before
+        outcome.figures[f"server_cpu_us_per_{unit.removesuffix('s')}"] = round(used / result.served * 1e6, 3)
+    if result.refused:
+        outcome.figures["refused"] = result.refused
+    outcome.figures.update(result.histogram.summary())
+    return outcome
+
+
+def pingpong(address: Address, settings: Settings) -> Outcome:
+    """Get and release in turn, one command a packet, 50 connections; the latency is one round trip."""
+    n, pipeline = settings.connections or 50, settings.pipeline or 1
+    return _loaded(
+        address,
+        settings,
+        lambda: load.pingpong(
+            address, connections=n, pipeline=pipeline, seconds=settings.seconds, core=settings.core
+        ),
+        "commands",
+    )
+
+
+def pipelined(address: Address, settings: Settings) -> Outcome:
+    """100 commands a packet, 10 connections; the latency is one packet's."""
+    with connect(address) as peer:
+        if not answers_pipelined(peer):
+            raise Unsupported("this server answers only the first of several commands in one packet")
+    n, pipeline = settings.connections or 10, settings.pipeline or 100
+    return _loaded(
+        address,
+        settings,
+        lambda: load.pingpong(
+            address, connections=n, pipeline=pipeline, seconds=settings.seconds, core=settings.core
+        ),
+        "commands",
+    )
+
+
+def handover(address: Address, settings: Settings) -> Outcome:
+    """One lock, a queue of 10 waiters: the time from a release to the next grant."""
+    if address.transport == "ws":
+        raise Unsupported("the hand-over is measured on tcp or unix")
+    with connect(address) as peer:
+        if not knows_new_verbs(peer):
+            raise Unsupported("this server has no `wait`: nobody can queue for a lock")
+    waiters = settings.connections or 10
+    return _loaded(
+        address,
+        settings,
+        lambda: load.handover(
+            address, waiters=waiters, rounds=100_000_000, seconds=settings.seconds, core=settings.core
+        ),
+        "rounds",
+    )
+
+
+def idle(address: Address, settings: Settings) -> Outcome:
+    """2,000 connections that hold a lock each and do nothing: memory, and what an active client then sees."""
+    count = settings.connections or 2000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count + 100:
+        raise Unsupported(
+            f"{count} connections need {count + 100} open files, and only {hard} are allowed (ulimit -n)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 100), hard))
+    pid = settings.pid or process.find_server(address)
+    before = process.resident_bytes(pid) if pid else 0
+    peers: list[Peer] = []
+    start = time.monotonic()
+    try:
+        for number in range(count):
+            peers.append(connect(address))
+            peers[-1].ask(b"g idle-%d-%d" % (id(peers), number))
+        opened = time.monotonic() - start
+        outcome = Outcome("", str(address), {"connections_per_second": round(count / opened, 1)})
+        if pid:
+            grown = process.resident_bytes(pid) - before
+            outcome.figures["server_bytes_per_connection"] = round(grown / count)
+            busy = process.cpu_seconds(pid)
+            time.sleep(min(1.0, settings.seconds))
+            outcome.figures["idle_server_cpu_percent"] = round(
+                (process.cpu_seconds(pid) - busy) / min(1.0, settings.seconds) * 100, 2
+            )
+        active = load.pingpong(address, connections=1, seconds=settings.seconds, core=settings.core)
+        outcome.figures["commands_per_second"] = round(active.rate, 1)
+        outcome.figures.update(active.histogram.summary())
+        outcome.histogram = active.histogram
+        return outcome
+    finally:
+        for peer in peers:
+            peer.close(abort=True)
+
+
+BENCHMARKS: dict[str, Callable[[Address, Settings], Outcome]] = {
+    "pingpong": pingpong,
+    "pipelined": pipelined,
+    "handover": handover,
+    "websocket": pingpong,
+    "idle": idle,
+}
+
+
+def run(name: str, address: Address, settings: Settings) -> Outcome:
+    """The benchmark of that name on the server at `address`.
+
+    Raises:
+        Unsupported: the server (or this machine) lacks something that it needs.
+        OSError, Ended: the server cannot be reached or hangs up.
+        load.NoCompiler, load.LoadFailed
+    """
+    outcome = BENCHMARKS[name](address, settings)
+    outcome.name = name
+    return outcome
+
+
+def answers_pipelined(peer: Peer) -> bool:
+    """Does the server answer every line of a packet? (The original answers the first and drops the rest.)"""
+    if peer.framed:
+        return True
+    peer.send(b"i glockd-tester 1\ni glockd-tester 2\n")
+    peer.receive_line(peer.timeout)
+    return peer.receive_line(0.3) is not None
+
+
+def knows_new_verbs(peer: Peer) -> bool:
+    """Does the server know the verbs that the original lacks? (One that does not is silent about them.)"""
+    line = b"version" if peer.framed else b"version\n"
+    peer.send(line)
+    reply = peer.receive_line(peer.timeout if peer.framed else 0.3)
+    return bool(reply)
