@@ -8,6 +8,7 @@ median of the ratios counts, because the machine may have other work. Needs a C 
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import shlex
@@ -158,8 +159,8 @@ def memory_and_stall(run: Run) -> Iterator[Row]:
             get_many(big, b"some/lock/name/", BIG_SESSION)
             per_lock = per_lock or (resident_bytes(server.pid) - before) / BIG_SESSION
             quiet.append(stall_during(server, lambda: time.sleep(0.5)))
-            stalls.append(stall_during(server, lambda big=big: freed.append(hang_up(big, server))))  # type: ignore[misc]
-            run.say(f"stall {stalls[-1]:.1f} ms (quiet: {quiet[-1]:.1f} ms), all freed in {freed[-1]:.2f} s")
+            stalls.append(stall_during(server, functools.partial(hang_up, big, server, freed)))
+            run.say(f"stall {stalls[-1]:.1f} ms (quiet: {quiet[-1]:.1f}), all freed in {freed[-1]:.2f} s")
     yield Row(
         "memory per idle connection that holds one lock",
         "≤ 2.0 KB",
@@ -193,8 +194,8 @@ def stall_during(server: LocalServer, happening: Callable[[], None]) -> float:
     return longest[0]
 
 
-def hang_up(big: Peer, server: LocalServer) -> float:
-    """Close the big session; the seconds until its last lock is free."""
+def hang_up(big: Peer, server: LocalServer, freed: list[float]) -> None:
+    """Close the big session and note the seconds until its last lock is free."""
     start = time.monotonic()
     big.close()
     with connect(server.tcp, 20.0) as probe:
@@ -202,7 +203,7 @@ def hang_up(big: Peer, server: LocalServer) -> float:
             if time.monotonic() - start > 20:
                 raise SystemExit("the locks of a closed session are not freed")
             time.sleep(0.002)
-    return time.monotonic() - start
+    freed.append(time.monotonic() - start)
 
 
 def first_answer(run: Run) -> Iterator[Row]:

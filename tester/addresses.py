@@ -39,8 +39,9 @@ def parse_address(text: str, transport: Transport = "tcp") -> Address:
     """The address that a person typed.
 
     Args:
-        text: `host`, `host:port`, `[::1]:port`, `tcp://host:port`, `ws://host:port/`, `unix:///path`, `/path`.
-        transport: what `text` means when it names no scheme; ports default to 9999 (tcp) and 9998 (ws).
+        text: `host`, `host:port`, `[::1]:port`, `tcp://host:port`, `ws://host:port/`, `unix:///path`,
+        `/path`. transport: what `text` means when it names no scheme; ports default to 9999 (tcp) and 9998
+        (ws).
 
     Raises:
         ValueError: with a sentence for that person.

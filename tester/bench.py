@@ -12,6 +12,7 @@ from . import load, process
 from .addresses import Address
 from .latency import Histogram
 from .peers import Peer, connect
+from .replay import answers_pipelined, knows_new_verbs
 
 
 class Unsupported(Exception):
@@ -161,20 +162,3 @@ def run(name: str, address: Address, settings: Settings) -> Outcome:
     outcome = BENCHMARKS[name](address, settings)
     outcome.name = name
     return outcome
-
-
-def answers_pipelined(peer: Peer) -> bool:
-    """Does the server answer every line of a packet? (The original answers the first and drops the rest.)"""
-    if peer.framed:
-        return True
-    peer.send(b"i glockd-tester 1\ni glockd-tester 2\n")
-    peer.receive_line(peer.timeout)
-    return peer.receive_line(0.3) is not None
-
-
-def knows_new_verbs(peer: Peer) -> bool:
-    """Does the server know the verbs that the original lacks? (One that does not is silent about them.)"""
-    line = b"version" if peer.framed else b"version\n"
-    peer.send(line)
-    reply = peer.receive_line(peer.timeout if peer.framed else 0.3)
-    return bool(reply)

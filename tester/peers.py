@@ -19,8 +19,8 @@ from websockets.uri import parse_uri
 
 from .addresses import Address, host_port
 
-# socket(7), SO_ATTACH_FILTER: a classic BPF program of the one instruction "accept 0 bytes". Every segment for
-# the socket is dropped before TCP sees it, so nothing is acknowledged: the peer has vanished.
+# socket(7), SO_ATTACH_FILTER: a classic BPF program of the one instruction "accept 0 bytes". Every segment
+# for the socket is dropped before TCP sees it, so nothing is acknowledged: the peer has vanished.
 SO_ATTACH_FILTER = 26
 DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 

@@ -40,8 +40,8 @@ class NotStarted(Exception):
 class LocalServer:
     """A glockd that this process started and ends; use it as a context manager.
 
-    The sockets are bound here and handed over as systemd would: the ports are known, nothing sleeps, and a server
-    that is killed and started again has the same addresses.
+    The sockets are bound here and handed over as systemd would: the ports are known, nothing sleeps, and a
+    server that is killed and started again has the same addresses.
     """
 
     def __init__(
