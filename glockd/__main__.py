@@ -1,0 +1,5 @@
+"""`python -m glockd`."""
+
+from glockd.cli import main
+
+main(prog_name="glockd")

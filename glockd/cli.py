@@ -1,0 +1,156 @@
+"""The command line: options and GLOCKD_* variables to a Config, then run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from glockd import __version__
+from glockd.config import ConfigError, build, default, flag, from_file, options
+
+# What Go's flag package takes for a boolean.
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
+FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+class GoBool(click.ParamType[bool]):
+    """true or false, in Go's spellings."""
+
+    name = "true|false"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """The truth value of a word."""
+        if isinstance(value, bool):
+            return value
+        if value in TRUE:
+            return True
+        if value in FALSE:
+            return False
+        self.fail(f"{value!r} is neither true nor false", param, ctx)
+
+
+def go_words(words: Sequence[str], booleans: frozenset[str]) -> list[str]:
+    """The command line as Go's flag package reads it, in the form `--name=value`.
+
+    One dash is as good as two; a boolean has a value only behind `=`; reading stops at the first word that is no flag.
+    """
+    normal = []
+    rest = iter(words)
+    for word in rest:
+        name = word.removeprefix("-").removeprefix("-")
+        if name == word or not name or word == "--":
+            break
+        name, equals, value = name.partition("=")
+        if name in ("h", "help", "version"):
+            normal.append(word)
+        elif equals:
+            normal.append(f"--{name}={value}")
+        elif name in booleans:
+            normal.append(f"--{name}=true")
+        else:
+            argument = next(rest, None)
+            normal.append(f"--{name}" if argument is None else f"--{name}={argument}")
+    return normal
+
+
+def _read_config_file(context: click.Context, _: click.Parameter, path: str) -> str:
+    if path:
+        try:
+            context.default_map = {name: value for name, value in from_file(path).items()}
+        except ConfigError as error:
+            raise click.UsageError(str(error), context) from error
+    return path
+
+
+def _show_help(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(context.get_help())
+        context.exit()
+
+
+def _show_usage(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    # As the original: on standard error, and it is no failure.
+    if asked:
+        click.echo(context.get_help(), err=True)
+        context.exit()
+
+
+class Command(click.Command):
+    """A command that reads its words as Go does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words."""
+        booleans = frozenset(
+            opt.lstrip("-") for param in self.params if isinstance(param.type, GoBool) for opt in param.opts
+        )
+        return super().parse_args(ctx, go_words(args, booleans))
+
+
+def _options() -> list[click.Parameter]:
+    parameters: list[click.Parameter] = [
+        click.Option(
+            ["-config", "--config"],
+            metavar="PATH",
+            default="",
+            envvar="GLOCKD_CONFIG",
+            is_eager=True,
+            expose_value=False,
+            callback=_read_config_file,
+            help="TOML file with any of these options",
+        )
+    ]
+    for one in options():
+        name = flag(one.name)
+        value = default(one)
+        kind: click.ParamType[Any] = (
+            GoBool() if isinstance(value, bool) else click.INT if isinstance(value, int) else click.STRING
+        )
+        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        parameters.append(
+            click.Option(
+                [f"-{name}", f"--{name}", one.name],
+                type=kind,
+                default=value,
+                envvar=f"GLOCKD_{one.name.upper()}",
+                metavar=one.metadata["metavar"] or None,
+                help=one.metadata["help"] + (f"  [default: {shown}]" if shown else ""),
+            )
+        )
+    hidden: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
+    parameters += [
+        click.Option(["--version"], help="Show the version.", callback=_show_version, **hidden),
+        click.Option(["-h"], help="Show this on standard error.", callback=_show_usage, **hidden),
+        click.Option(["-help", "--help"], help="Show this.", callback=_show_help, **hidden),
+    ]
+    return parameters
+
+
+def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(f"glockd {__version__}")
+        context.exit()
+
+
+def _run(**values: Any) -> None:
+    try:
+        config = build(values)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    # Not before the options are known to be right: these take most of the start's time.
+    from glockd.run import run
+
+    sys.exit(run(config))
+
+
+main = Command(
+    "glockd",
+    callback=_run,
+    params=_options(),
+    add_help_option=False,
+    context_settings={"max_content_width": 110},
+    help="A lock server: a lock lives as long as the connection that holds it.",
+    epilog="Every option is also read from the environment (GLOCKD_PORT) and from the TOML file; the command line wins.",
+)

@@ -1,0 +1,134 @@
+"""Every option of the daemon, once: its name, default, unit and what it does."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(Exception):
+    """An option that makes no sense; the text is for the operator."""
+
+
+def option(default: Any, help: str, metavar: str = "") -> Any:
+    """A field of `Config` with what the command line says about it."""
+    return field(default=default, metadata={"help": help, "metavar": metavar})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """What the operator wants.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    port: int = option(9999, "TCP port; 0: no TCP", "PORT")
+    ws: int = option(9998, "websocket and HTTP port; 0: neither", "PORT")
+    unix: str = option("", "path of the Unix socket; empty: none", "PATH")
+    pidfile: str = option(
+        "", "file for the process id, locked as long as the daemon runs; empty: none", "PATH"
+    )
+    registry: bool = option(True, "let clients register names (iam, who)")
+    dump: bool = option(True, "let clients list locks (d, sd, dump, who, explain, history)")
+    verbose: bool = option(False, "log who connected, took, released and lost what")
+    bind: str = option("127.0.0.1,::1", "addresses to listen on, by commas", "HOSTS")
+    unix_mode: str = option("0660", "permissions of the Unix socket, octal", "MODE")
+    history: int = option(0, "how many events of locks to remember for `history`; 0: none", "N")
+    admin: bool = option(False, "allow `kick`, on the Unix socket only")
+    state_dir: str = option(
+        "", "folder that remembers how far tokens have come; empty: the clock is trusted", "PATH"
+    )
+    auth_file: str = option("", "file of secrets, one a line, any of which `auth` must give first", "PATH")
+    dead_peer_seconds: int = option(
+        30, "find a peer that vanished without a word within so many seconds", "SECONDS"
+    )
+    log_format: str = option("console", "how log lines look: console or json", "FORMAT")
+    log_level: str = option("info", "least level that is logged: debug, info, warning, error", "LEVEL")
+
+    def __post_init__(self) -> None:
+        for name in ("port", "ws"):
+            value = getattr(self, name)
+            _demand(0 <= value <= 65535, name, f"{value} is no port, which is from 0 to 65535")
+        _demand(self.history >= 0, "history", "must be 0 or more")
+        _demand(5 <= self.dead_peer_seconds <= 86400, "dead-peer-seconds", "must be from 5 to 86400")
+        _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
+        _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
+        try:
+            mode_in_range = 0 <= int(self.unix_mode, 8) <= 0o777
+        except ValueError:
+            mode_in_range = False
+        _demand(mode_in_range, "unix-mode", f"{self.unix_mode!r} is no octal mode from 0 to 0777")
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses to listen on."""
+        return [host.strip() for host in self.bind.split(",") if host.strip()]
+
+
+LOG_FORMATS = ("console", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def flag(name: str) -> str:
+    """How an option is written on the command line and in a file, without its dash."""
+    return name.replace("_", "-")
+
+
+def options() -> tuple[Field[Any], ...]:
+    """Every option, in the order of the help."""
+    return fields(Config)
+
+
+def default(one: Field[Any]) -> Any:
+    """What an option is if nobody says anything."""
+    assert one.default is not MISSING
+    return one.default
+
+
+def from_file(path: str) -> dict[str, Any]:
+    """The options in a TOML file, by field name.
+
+    Raises:
+        ConfigError: it cannot be read, is no TOML, has an unknown key or a value of the wrong type.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    known = {flag(one.name): one for one in options()}
+    found = {}
+    for key, value in content.items():
+        one = known.get(flag(key))
+        if one is None:
+            raise ConfigError(f"{path}: there is no option {key}")
+        wanted = type(default(one))
+        if type(value) is not wanted:
+            raise ConfigError(f"{path}: {key} must be {WORDS_FOR_TYPES[wanted]}")
+        found[one.name] = value
+    return found
+
+
+WORDS_FOR_TYPES = {int: "a number", bool: "true or false", str: "a text in quotes"}
+
+
+def build(*layers: Mapping[str, Any]) -> Config:
+    """A Config from options by field name; later layers beat earlier ones.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged |= layer
+    return Config(**merged)
+
+
+def _demand(holds: bool, name: str, what: str) -> None:
+    if not holds:
+        raise ConfigError(f"-{name}: {what}")

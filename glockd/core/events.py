@@ -1,0 +1,86 @@
+"""The records that the core returns, for facts that concern somebody else than the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glockd.core.history import Record
+
+if TYPE_CHECKING:
+    from glockd.core.locks import Hold, Waiter
+    from glockd.core.sessions import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A waiter's turn has come."""
+
+    waiter: Waiter
+    hold: Hold
+    holders: int  # how many hold the lock now, this one included
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A session waits in line now."""
+
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A wait that could never be granted was not begun."""
+
+    waiter: Waiter  # never in line
+    cycle: tuple[
+        Session, ...
+    ]  # each waits for a lock that the next one holds, the last for one of the first's
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """A waiter's time was up; it has left the line."""
+
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A hold has got another deadline, maybe an earlier one than all others."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A lease is over: the daemon has taken the lock back."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Kicked:
+    """An operator wants this session to end."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A session calls itself something else now."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Misspoken:
+    """A session sent a line that is no command."""
+
+    session: Session
+    line: bytes
+
+
+Event = Granted | Queued | Refused | TimedOut | Leased | Expired | Kicked | Renamed | Misspoken
+# What goes out to the daemon: events, and the history's records where they are logged as they happen.
+Notice = Event | Record

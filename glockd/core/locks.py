@@ -1,0 +1,423 @@
+"""Locks: who holds them, who waits for them, and when that ends."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from typing import final
+
+from glockd.core import deadlock
+from glockd.core.deadlines import NEVER, Deadlines
+from glockd.core.events import Granted, Queued, Refused
+from glockd.core.history import (
+    CANCELLED,
+    EXPIRED,
+    GRANTED,
+    KICKED,
+    ORPHANED,
+    REFUSED,
+    RELEASED,
+    TIMED_OUT,
+    History,
+)
+from glockd.core.sessions import Session
+from glockd.core.stats import TableStats
+
+# The size of a lock without bounds, in units, and the weight of a hold of the whole: nothing fits beside it.
+WHOLE = 1 << 62
+
+
+@final
+class Hold:
+    """One session's grip on a lock.
+
+    `key` tells the holds of one lock apart. The line language uses the session itself, so it has one hold a session;
+    a door that lets a session hold several units brings keys of its own.
+    """
+
+    __slots__ = ("deadline", "key", "name", "session", "since", "table", "token", "weight")
+
+    def __init__(
+        self,
+        table: LockTable,
+        name: bytes,
+        key: Hashable,
+        session: Session,
+        weight: int,
+        token: int,
+        since: float,
+    ) -> None:
+        self.table = table
+        self.name = name
+        self.key = key
+        self.session = session
+        self.weight = weight  # in units, or WHOLE
+        self.token = token
+        self.since = since  # monotonic seconds
+        self.deadline = NEVER  # the end of its lease
+
+
+@final
+class Waiter:
+    """A session's place in line for a lock."""
+
+    __slots__ = ("deadline", "key", "limit", "name", "session", "since", "table", "weight")
+
+    def __init__(
+        self,
+        table: LockTable,
+        name: bytes,
+        key: Hashable,
+        session: Session,
+        weight: int,
+        limit: int,
+        since: float,
+    ) -> None:
+        self.table = table
+        self.name = name
+        self.key = key
+        self.session = session
+        self.weight = weight
+        self.limit = limit  # how many units may be held, its own included, when its turn comes
+        self.since = since
+        self.deadline = NEVER  # until when it waits
+
+
+@final
+class Lock:
+    """A lock that more than one session has to do with. One that is just held is its `Hold` and nothing else."""
+
+    __slots__ = ("holds", "size", "used", "waiters")
+
+    def __init__(self, size: int = WHOLE) -> None:
+        self.size = size  # how many units may be held
+        self.used = 0  # the sum of the holds' weights, never above size
+        self.holds: dict[Hashable, Hold] = {}  # in the order in which they were granted
+        # First come, first served. Never empty of holds while somebody waits, and the first in line does not fit.
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+
+
+class LockTable:
+    """One namespace of locks.
+
+    Args:
+        kind: what the namespace is called: `exclusive` or `shared`.
+        tokens: gives the fencing tokens, each larger than all before; shared between tables, and must not raise.
+        deadlines: where leases and waits are put; shared between tables.
+        contended: the locks that somebody waits for, by kind and name; shared between tables, because a deadlock may
+            run through both.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        tokens: Iterator[int],
+        deadlines: Deadlines,
+        contended: dict[tuple[str, bytes], Lock],
+        history: History | None = None,
+    ) -> None:
+        self.kind = kind
+        self.stats = TableStats()
+        self.history = history
+        self.waiting = 0  # how many sessions wait in line
+        self._tokens = tokens
+        self._deadlines = deadlines
+        self._contended = contended
+        self._locks: dict[bytes, Hold | Lock] = {}  # only what somebody holds
+
+    # What is held, for those who look
+
+    def __len__(self) -> int:
+        """How many names are held."""
+        return len(self._locks)
+
+    def names(self) -> list[bytes]:
+        """The names that are held, in the order in which they were first taken."""
+        return list(self._locks)
+
+    def holds(self, name: bytes) -> Sequence[Hold]:
+        """The holds of `name`, oldest first; none if it is free."""
+        found = self._locks.get(name)
+        if found is None:
+            return ()
+        return (found,) if type(found) is Hold else tuple(found.holds.values())
+
+    def waiters(self, name: bytes) -> Collection[Waiter]:
+        """Who waits for `name`, in the order of service; a view, not to be kept while the table changes."""
+        found = self._locks.get(name)
+        return found.waiters.keys() if type(found) is Lock else ()
+
+    def count(self, name: bytes) -> int:
+        """How many holds `name` has."""
+        found = self._locks.get(name)
+        return 0 if found is None else 1 if type(found) is Hold else len(found.holds)
+
+    def is_held(self, name: bytes) -> bool:
+        """Whether anybody holds `name`."""
+        return name in self._locks
+
+    def find(self, name: bytes, key: Hashable) -> Hold | None:
+        """The hold of `name` under `key`, if there is one."""
+        found = self._locks.get(name)
+        if found is None:
+            return None
+        if type(found) is Hold:
+            return found if found.key is key or found.key == key else None
+        return found.holds.get(key)
+
+    # Taking
+
+    def take(
+        self,
+        name: bytes,
+        session: Session,
+        now: float,
+        weight: int = WHOLE,
+        limit: int = WHOLE,
+        key: Hashable = None,
+        overtake: bool = False,
+        size: int = WHOLE,
+    ) -> Hold | None:
+        """Hold `name` at once, or not at all.
+
+        Args:
+            now: monotonic seconds, from the caller; the core owns no clock.
+            weight: units from 1 up, or WHOLE.
+            limit: how many units may be held with these; the lock's own size is in force besides.
+            key: tells this hold from others of the lock; the session itself if none is given.
+            overtake: do not mind those who wait.
+            size: how many units the lock has, for who takes it first; it keeps that size until it is free.
+
+        Returns:
+            The hold, or None if it does not fit or somebody waits; nothing has changed then.
+
+        Raises:
+            ValueError: the lock is held under that key; nothing has changed.
+        """
+        found = self._locks.get(name)
+        if key is None:
+            key = session
+        if found is None:
+            if size != WHOLE:
+                return self._take_sized(name, session, now, min(weight, size), min(limit, size), key, size)
+            if weight > limit:
+                return None
+            hold = Hold(self, name, key, session, weight, next(self._tokens), now)
+            self._locks[name] = hold
+            session.holds.add(hold)
+            if self.history is not None:
+                self.history.add((GRANTED, now, hold, 0.0, ""))
+            return hold
+        if type(found) is Hold:
+            used = found.weight
+        else:
+            if found.waiters and not overtake:
+                return None
+            used, weight, limit = found.used, min(weight, found.size), min(limit, found.size)
+        if used + weight > limit:
+            return None
+        if self.find(name, key) is not None:
+            raise ValueError("the lock is held under that key")
+        return self._grant(self._widen(name), name, key, session, weight, now, 0.0)
+
+    def wait(
+        self,
+        name: bytes,
+        session: Session,
+        now: float,
+        deadline: float,
+        weight: int = WHOLE,
+        limit: int = WHOLE,
+        key: Hashable = None,
+    ) -> Queued | Refused:
+        """Stand in line for `name`, after `take` has said no.
+
+        Args:
+            deadline: monotonic seconds until which to wait, or NEVER.
+
+        Returns:
+            Queued, or Refused if the wait could never be granted as long as everybody who waits goes on waiting; then
+            nothing has changed.
+        """
+        lock = self._widen(name)
+        waiter = Waiter(
+            self,
+            name,
+            session if key is None else key,
+            session,
+            min(weight, lock.size),
+            min(limit, lock.size),
+            now,
+        )
+        lock.waiters[waiter] = None
+        session.waiters += (waiter,)
+        self._contended[self.kind, name] = lock
+        self.waiting += 1
+        cycle = deadlock.find_cycle(waiter, self._contended.values())
+        if cycle is not None:
+            self._leave(waiter)
+            self._narrow(name, lock)
+            self.stats.refused += 1
+            if self.history is not None:
+                names = " -> ".join(one.address.decode() for one in (*cycle, cycle[0]))
+                self.history.add((REFUSED, now, waiter, 0.0, names))
+            return Refused(waiter, cycle)
+        self._deadlines.set(waiter, deadline)
+        return Queued(waiter)
+
+    # Giving back
+
+    def release(
+        self, name: bytes, session: Session, now: float, key: Hashable = None
+    ) -> Sequence[Granted] | None:
+        """Give `name` back and serve whoever waited longest.
+
+        Args:
+            now: monotonic seconds, from the caller.
+            key: the hold to give up; the session's own if none is given.
+
+        Returns:
+            A `Granted` for every waiter whose turn it is now, mostly none; or None if there is no such hold, and then
+            nothing has changed.
+        """
+        found = self._locks.get(name)
+        if found is None:
+            return None
+        if key is None:
+            key = session
+        if type(found) is Hold:
+            if found.key is not key and found.key != key:
+                return None
+            del self._locks[name]
+            self._end(found, now, RELEASED, "")
+            return ()
+        hold = found.holds.get(key)
+        return None if hold is None else self.drop(hold, now, RELEASED)
+
+    def drop(self, hold: Hold, now: float, why: str = RELEASED, detail: str = "") -> Sequence[Granted]:
+        """End a hold that is in force and serve whoever waited longest.
+
+        Args:
+            why: RELEASED, ORPHANED, EXPIRED or KICKED, for counters and history.
+
+        Returns:
+            A `Granted` for every waiter whose turn it is now.
+        """
+        found = self._locks[hold.name]
+        if type(found) is Hold:
+            del self._locks[hold.name]
+            self._end(hold, now, why, detail)
+            return ()
+        del found.holds[hold.key]
+        found.used -= hold.weight
+        self._end(hold, now, why, detail)
+        return self._serve(hold.name, found, now)
+
+    def withdraw(
+        self, waiter: Waiter, now: float, why: str = CANCELLED, detail: str = ""
+    ) -> Sequence[Granted]:
+        """Take a waiter out of the line.
+
+        Args:
+            why: CANCELLED, TIMED_OUT or ORPHANED, for counters and history.
+
+        Returns:
+            A `Granted` for every waiter that it had kept from its turn.
+        """
+        lock = self._contended[self.kind, waiter.name]
+        self._leave(waiter)
+        if why is TIMED_OUT:
+            self.stats.timed_out += 1
+        else:
+            self.stats.cancelled += 1
+        self.stats.waited.add(now - waiter.since)
+        if self.history is not None:
+            self.history.add((why, now, waiter, now - waiter.since, detail))
+        return self._serve(waiter.name, lock, now)
+
+    def lease(self, hold: Hold, deadline: float) -> None:
+        """Let a hold in force end at `deadline`, in monotonic seconds; NEVER takes the lease away."""
+        self._deadlines.set(hold, deadline)
+
+    # Inside
+
+    def _take_sized(
+        self, name: bytes, session: Session, now: float, weight: int, limit: int, key: Hashable, size: int
+    ) -> Hold | None:
+        if weight > limit:
+            return None
+        lock = self._locks[name] = Lock(size)
+        return self._grant(lock, name, key, session, weight, now, 0.0)
+
+    def _widen(self, name: bytes) -> Lock:
+        """The lock `name` in its roomy form."""
+        found = self._locks[name]
+        if type(found) is Lock:
+            return found
+        lock = Lock()
+        lock.holds[found.key] = found
+        lock.used = found.weight
+        self._locks[name] = lock
+        return lock
+
+    def _narrow(self, name: bytes, lock: Lock) -> None:
+        """Put `name` back into the smallest form that says it all."""
+        if lock.waiters:
+            return
+        if not lock.holds:
+            del self._locks[name]
+        elif len(lock.holds) == 1 and lock.size == WHOLE:
+            (self._locks[name],) = lock.holds.values()
+
+    def _grant(
+        self, lock: Lock, name: bytes, key: Hashable, session: Session, weight: int, now: float, waited: float
+    ) -> Hold:
+        hold = Hold(self, name, key, session, weight, next(self._tokens), now)
+        lock.holds[key] = hold
+        lock.used += weight
+        session.holds.add(hold)
+        if self.history is not None:
+            self.history.add((GRANTED, now, hold, waited, ""))
+        return hold
+
+    def _serve(self, name: bytes, lock: Lock, now: float) -> Sequence[Granted]:
+        """Grant `name` to those in front who fit."""
+        granted = []
+        while lock.waiters:
+            waiter = next(iter(lock.waiters))
+            if lock.used + waiter.weight > waiter.limit:
+                break
+            waited = now - waiter.since
+            hold = self._grant(lock, name, waiter.key, waiter.session, waiter.weight, now, waited)
+            self._leave(waiter)
+            self.stats.granted_after_wait += 1
+            self.stats.waited.add(waited)
+            granted.append(Granted(waiter, hold, len(lock.holds)))
+        self._narrow(name, lock)
+        return granted
+
+    def _leave(self, waiter: Waiter) -> None:
+        lock = self._contended[self.kind, waiter.name]
+        del lock.waiters[waiter]
+        if not lock.waiters:
+            del self._contended[self.kind, waiter.name]
+        self.waiting -= 1
+        waiter.session.waiters = tuple(other for other in waiter.session.waiters if other is not waiter)
+        if waiter.deadline != NEVER:
+            self._deadlines.set(waiter, NEVER)
+
+    def _end(self, hold: Hold, now: float, why: str, detail: str) -> None:
+        hold.session.holds.discard(hold)
+        if hold.deadline != NEVER:
+            self._deadlines.set(hold, NEVER)
+        if why is ORPHANED or why is KICKED:
+            self.stats.orphans += 1
+        elif why is EXPIRED:
+            self.stats.expired += 1
+        # As Durations.add, in place: this is the hot path.
+        held = self.stats.held
+        seconds = now - hold.since
+        held.buckets[int(seconds * 1000).bit_length()] += 1
+        held.sum += seconds
+        if self.history is not None:
+            self.history.add((why, now, hold, 0.0, detail))

@@ -1,0 +1,76 @@
+"""Who is connected, and what clients call themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glockd.core.locks import Hold, Waiter
+
+
+class Session:
+    """What one client holds, waits for and calls itself.
+
+    Args:
+        address: what the daemon calls the client, unique among live sessions: `ip:port` or `unix:N`.
+        transport: the door it came through: `tcp`, `unix` or `websocket`.
+        since: monotonic seconds at which it began.
+    """
+
+    __slots__ = ("address", "holds", "name", "since", "transport", "waiters")
+
+    def __init__(self, address: bytes, transport: str = "tcp", since: float = 0.0) -> None:
+        self.address = address
+        self.transport = transport
+        self.since = since
+        self.name: bytes | None = None
+        self.holds: set[Hold] = set()
+        # A tuple, because it is nearly always empty and the empty one costs nothing.
+        self.waiters: tuple[Waiter, ...] = ()
+
+    @property
+    def label(self) -> bytes:
+        """The registered name, or else the address."""
+        return self.address if self.name is None else self.name
+
+
+class Registry:
+    """Every live session, and those that have registered a name."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[Session, None] = {}
+        self._named: dict[Session, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def sessions(self) -> Iterable[Session]:
+        """Every live session, oldest first."""
+        return self._sessions
+
+    def add(self, session: Session) -> None:
+        """Count `session` as connected."""
+        self._sessions[session] = None
+
+    def remove(self, session: Session) -> None:
+        """Forget `session` and its registered name."""
+        self._named.pop(session, None)
+        self._sessions.pop(session, None)
+
+    def register(self, session: Session, name: bytes) -> None:
+        """Call `session` by `name` from now on; the empty name takes an earlier one back."""
+        if name:
+            session.name = name
+            self._named[session] = None
+        else:
+            session.name = None
+            self._named.pop(session, None)
+
+    def named(self, name: bytes = b"") -> list[Session]:
+        """The sessions with a registered name, or with just this one, in the order in which they first took one."""
+        return [session for session in self._named if not name or session.name == name]
+
+    def find(self, who: bytes) -> list[Session]:
+        """The session with the address `who`, or else every session of that registered name."""
+        return [session for session in self._sessions if session.address == who] or self.named(who)

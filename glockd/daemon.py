@@ -1,0 +1,338 @@
+"""Composition root: builds everything, delivers and logs events, starts, drains, stops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from glockd import __version__
+from glockd.config import Config, options
+from glockd.core.deadlines import NEVER
+from glockd.core.events import (
+    Expired,
+    Granted,
+    Kicked,
+    Leased,
+    Misspoken,
+    Notice,
+    Queued,
+    Refused,
+    Renamed,
+    TimedOut,
+)
+from glockd.core.history import GRANTED, KICKED, ORPHANED, History, Journal, Record
+from glockd.core.locks import Hold
+from glockd.core.sessions import Session
+from glockd.core.state import State
+from glockd.lifecycle import (
+    BACKLOG,
+    Notifier,
+    PidFile,
+    StartError,
+    UnixSocket,
+    bound_keepalive,
+    inherited_sockets,
+    listen_ip,
+)
+from glockd.tokens import TokenFile, from_clock
+from glockd.transports.addresses import UnixAddresses, ip_address
+from glockd.transports.client import Client
+from glockd.transports.stream import StreamProtocol
+from glockd.transports.websocket import WebSocketProtocol
+from glockd.web import app
+from glockd.wire.language import VERBS, lost
+from glockd.wire.policy import Policy
+from glockd.wire.reports import text
+
+# How many holds of one ended session, or how many deadlines, are dealt with before others get their turn: some 2 ms.
+SLICE = 1000
+
+# How long clients may take to read their last replies when the daemon stops, in seconds.
+DRAIN = 3.0
+
+
+class Daemon:
+    """One lock server.
+
+    Args:
+        config: what the operator wants.
+        loop: the event loop it will run on.
+    """
+
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self.config = config
+        self.loop = loop
+        self.now = loop.time
+        self.log = structlog.get_logger()
+        self.outbox: list[Notice] = []
+        self.clients: dict[Session, Client] = {}
+        self.policy = Policy(
+            registry=config.registry,
+            dump=config.dump,
+            admin=config.admin,
+            history=config.history > 0,
+            verbose=config.verbose,
+            dead_peer_seconds=config.dead_peer_seconds,
+            secrets=read_secrets(config.auth_file),
+            wall_offset=lambda: time.time() - loop.time(),
+        )
+        history: History | None = None
+        if config.verbose:
+            history = Journal(config.history, self.outbox)
+        elif config.history:
+            history = History(config.history)
+        self._token_file, tokens = self._open_tokens()
+        self.state = State(tokens, history, VERBS)
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = NEVER
+        self._servers: list[asyncio.Server] = []
+        self._unix_socket: UnixSocket | None = None
+        self._notifier = Notifier()
+        self._stopping = asyncio.Event()
+
+    # Door: what transports need
+
+    def admit(self, client: Client, session: Session) -> bytes | None:
+        """Count `session` as connected."""
+        self.state.registry.add(session)
+        self.clients[session] = client
+        if self.config.verbose:
+            self.log.info("connected", session=text(session.address), transport=session.transport)
+        return None
+
+    def deliver(self) -> None:
+        """Tell those concerned what is in the outbox."""
+        outbox = self.outbox
+        while outbox:
+            notices = outbox[:]
+            outbox.clear()
+            for notice in notices:
+                self._tell(notice)
+        self._arm()
+
+    def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
+        """End a session, in several turns if it holds very much."""
+        self.clients.pop(session, None)
+        self._part_some(session, how, then)
+
+    def _part_some(self, session: Session, how: str, then: Callable[[], None]) -> None:
+        why = KICKED if how == KICKED else ORPHANED
+        events, done = self.state.end(session, self.now(), SLICE, why, how)
+        self.outbox += events
+        self.deliver()
+        if not done:
+            self.loop.call_soon(self._part_some, session, how, then)
+            return
+        if self.config.verbose:
+            self.log.info("disconnected", session=text(session.address), how=how)
+        then()
+
+    # Events
+
+    def _tell(self, notice: Notice) -> None:
+        match notice:
+            case Granted(waiter=waiter):
+                self.clients[waiter.session].granted(notice)
+            case TimedOut(waiter=waiter):
+                self.clients[waiter.session].timed_out()
+            case Expired(hold=hold):
+                self._tell_of_loss(hold, b"expired")
+            case Kicked(session=session):
+                client = self.clients.get(session)
+                if client is not None:
+                    for hold in list(session.holds):
+                        self._tell_of_loss(hold, b"kicked")
+                    client.hang_up(KICKED)
+            case Refused(waiter=waiter, cycle=cycle):
+                circle = [text(session.address) for session in cycle]
+                self.log.warning("deadlock refused", lock=text(waiter.name), cycle=circle)
+            case Record():
+                self._log_record(notice)
+            case Renamed(session=session):
+                self.log.info("changed name", session=text(session.address), name=text(session.label))
+            case Misspoken(session=session, line=line):
+                self.log.info(
+                    "invalid command", session=text(session.address), line=text(line.strip(b"\0\r\n"))
+                )
+            case Queued() | Leased():
+                pass  # the timer is set anyway
+
+    def _tell_of_loss(self, hold: Hold, reason: bytes) -> None:
+        client = self.clients.get(hold.session)
+        if client is not None and client.talk is not None and client.talk.notify:
+            client.push(lost(hold.name, reason))
+
+    def _log_record(self, record: Record) -> None:
+        subject = record.subject
+        extra: dict[str, object] = {"detail": record.detail} if record.detail else {}
+        if isinstance(subject, Hold):
+            extra["token"] = subject.token
+            if record.kind != GRANTED:
+                extra["held"] = round(record.now - subject.since, 3)
+        self.log.info(
+            record.kind,
+            session=text(subject.session.address),
+            lock=text(subject.name),
+            table=subject.table.kind,
+            **extra,
+        )
+
+    # Deadlines
+
+    def _arm(self) -> None:
+        """Set the one timer for the next deadline."""
+        deadline = self.state.next_deadline()
+        if deadline == self._armed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._armed = deadline
+        if deadline != NEVER:
+            self._timer = self.loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        # A daemon that was stopped for a while finds its timer due before it has looked at its sockets, where
+        # renewals may lie. Two turns of the loop have one look at the sockets between them.
+        self.loop.call_soon(self.loop.call_soon, self._expire)
+
+    def _expire(self) -> None:
+        self.outbox += self.state.expire(self.now(), SLICE)
+        self._timer = None
+        self._armed = NEVER
+        self.deliver()
+
+    # Life
+
+    def _open_tokens(self) -> tuple[TokenFile | None, Iterator[int]]:
+        if not self.config.state_dir:
+            return None, from_clock(time.time())
+
+        def complain(error: OSError) -> None:
+            self.log.error("cannot save the token mark", reason=error.strerror)
+
+        try:
+            file = TokenFile(Path(self.config.state_dir), time.time(), complain)
+        except BlockingIOError as error:
+            raise StartError(f"-state-dir: {self.config.state_dir}: another daemon uses it") from error
+        except OSError as error:
+            raise StartError(f"-state-dir: {self.config.state_dir}: {error.strerror}") from error
+        except ValueError as error:
+            raise StartError(f"-state-dir: {self.config.state_dir}/token does not hold a number") from error
+        return file, file.tokens()
+
+    async def run(self) -> None:
+        """Serve until a signal says to stop.
+
+        Raises:
+            StartError: a listener cannot be set up; nothing is left behind but the pid file.
+        """
+        pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
+        await self._listen()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._stopping.set)
+        # The core has no cycles, transports break theirs: no collector has to walk through all locks.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        if self.config.verbose:
+            self.log.info("configuration", **{one.name: getattr(self.config, one.name) for one in options()})
+        addresses = [_name(sock) for server in self._servers for sock in server.sockets]
+        self.log.info("ready", version=__version__, listening=addresses)
+        self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
+        await self._stopping.wait()
+        self._notifier.tell("STOPPING=1")
+        self.log.info("stopping", connections=len(self.clients))
+        await self._drain()
+        if self._unix_socket is not None:
+            self._unix_socket.remove()
+        if self._token_file is not None:
+            self._token_file.close()
+        if pid_file is not None:
+            pid_file.remove()
+        self.log.info("stopped")
+
+    async def _listen(self) -> None:
+        config = self.config
+        unix_addresses = UnixAddresses()
+        factories: dict[str, Callable[[], Client]] = {
+            "tcp": partial(StreamProtocol, self, "tcp", ip_address),
+            "unix": partial(StreamProtocol, self, "unix", unix_addresses),
+            "ws": partial(WebSocketProtocol, self, app.answer),
+        }
+        sockets = inherited_sockets(config.ws)
+        given = {kind for kind, _ in sockets}
+        for kind, port in (("tcp", config.port), ("ws", config.ws)):
+            if port and kind not in given:
+                found = [(host, listen_ip(host, port)) for host in config.hosts]
+                sockets += [(kind, sock) for _, sock in found if sock is not None]
+        if config.unix and "unix" not in given:
+            self._unix_socket = UnixSocket(config.unix, int(config.unix_mode, 8))
+            sockets.append(("unix", self._unix_socket.socket))
+        for kind, sock in sockets:
+            factory = factories[kind]
+            if kind == "unix":
+                server = await self.loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+            else:
+                bound_keepalive(sock, config.dead_peer_seconds)
+                server = await self.loop.create_server(factory, sock=sock, backlog=BACKLOG)
+            self._servers.append(server)
+
+    async def _drain(self) -> None:
+        """Answer what has arrived, then close every connection."""
+        for server in self._servers:
+            server.close()
+        deadline = self.now() + DRAIN
+        # Two turns of the loop: what lies in the sockets is read.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        while self.now() < deadline and any(
+            c.talk is not None and c.talk.more for c in self.clients.values()
+        ):
+            await asyncio.sleep(0)
+        connections = [client.transport for client in self.clients.values()]
+        for session, client in list(self.clients.items()):
+            for hold in list(session.holds):
+                self._tell_of_loss(hold, b"shutdown")
+            client.hang_up("shutdown")
+        while self.now() < deadline and not all(_is_closed(one) for one in connections):
+            await asyncio.sleep(0.01)
+        for transport in connections:
+            transport.abort()
+
+
+def read_secrets(path: str) -> tuple[bytes, ...]:
+    """The secrets in a file, one a line; none if there is no file.
+
+    Raises:
+        StartError: it cannot be read, or there is no secret in it.
+    """
+    if not path:
+        return ()
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except OSError as error:
+        raise StartError(f"-auth-file: {path}: {error.strerror}") from error
+    secrets = tuple(b" ".join(line.split()) for line in lines if line.strip())
+    if not secrets:
+        raise StartError(f"-auth-file: {path}: there is no secret in it")
+    return secrets
+
+
+def _is_closed(transport: asyncio.Transport) -> bool:
+    return transport.is_closing() and not transport.get_write_buffer_size()
+
+
+def _name(sock: socket.socket) -> str:
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return str(name)
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"

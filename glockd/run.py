@@ -1,0 +1,31 @@
+"""From a Config to a running daemon, and from its end to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from glockd import logs
+from glockd.config import Config
+from glockd.daemon import Daemon
+from glockd.lifecycle import StartError
+
+
+def run(config: Config) -> int:
+    """Serve until told to stop; the exit code."""
+    logs.configure(config.log_format, config.log_level)
+
+    async def serve() -> None:
+        await Daemon(config, asyncio.get_running_loop()).run()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve())
+    except StartError as error:
+        print(f"glockd: {error}" if error.code == 1 else error, file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    return 0

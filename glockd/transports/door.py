@@ -1,0 +1,41 @@
+"""What a transport needs to know of the daemon."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import Protocol
+
+from glockd.core.events import Notice
+from glockd.core.sessions import Session
+from glockd.core.state import State
+from glockd.transports.client import Client
+from glockd.wire.policy import Policy
+
+
+class Door(Protocol):
+    """The daemon, as seen by what moves bytes."""
+
+    loop: AbstractEventLoop
+    state: State
+    policy: Policy
+    outbox: list[Notice]  # what conversations leave for others; `deliver` empties it
+    now: Callable[[], float]  # monotonic seconds
+
+    def admit(self, client: Client, session: Session) -> bytes | None:
+        """Count `session` as connected and remember who moves its bytes.
+
+        Returns:
+            None, or the line that says why it may not come in; then nothing has changed.
+        """
+
+    def deliver(self) -> None:
+        """Tell those concerned what is in the outbox."""
+
+    def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
+        """End a session and deliver what follows from it: at once, but in several turns if it holds very much.
+
+        Args:
+            how: closed, reset, dead peer or why else it ended.
+            then: called when it holds nothing any more.
+        """

@@ -1,0 +1,89 @@
+"""TCP and Unix sockets: the line language as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from glockd.core.sessions import Session
+from glockd.transports.client import Client, how_it_ended
+from glockd.transports.door import Door
+from glockd.wire.lines import LineConversation
+
+
+class StreamProtocol(Client):
+    """A client on a byte stream.
+
+    Args:
+        door: the daemon.
+        kind: tcp or unix.
+        name_it: gives the client's address for the transport.
+    """
+
+    __slots__ = ("_kind", "_name_it")
+    talk: LineConversation
+
+    def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
+        super().__init__(door)
+        self._kind = kind
+        self._name_it = name_it
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        door = self.door
+        self.transport = cast(asyncio.Transport, transport)
+        session = Session(self._name_it(transport), self._kind, door.now())
+        refusal = door.admit(self, session)
+        if refusal is not None:
+            self.transport.write(refusal)
+            self.transport.close()
+            return
+        self.session = session
+        self.talk = LineConversation(door.state, session, door.policy, door.outbox)
+
+    def data_received(self, data: bytes) -> None:
+        # The hot path: two system calls and this.
+        door = self.door
+        talk = self.talk
+        reply = talk.receive(data, door.now())
+        if reply:
+            self.transport.write(reply)
+        if door.outbox:
+            door.deliver()
+        if talk.more or talk.waiter is not None or talk.over:
+            self.regulate()
+
+    def eof_received(self) -> bool:
+        """Carry out what is left, and release everything; the socket stays open until the last reply is out."""
+        if self.session is not None:
+            self._say(self.talk.end_of_input(self.door.now()))
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        session, self.session = self.session, None
+        if session is None:
+            return
+        now = self.door.now()
+        self.talk.end_of_input(now)
+        while self.talk.more:
+            self.talk.resume(now)
+        self.door.part(session, how_it_ended(exc), _nothing)
+
+    def push(self, reply: bytes) -> None:
+        self.transport.write(reply)
+
+    def backlog(self) -> int:
+        return len(self.talk.unread)
+
+    def go_on(self) -> None:
+        self._say(self.talk.resume(self.door.now()))
+
+    def _say(self, reply: bytes) -> None:
+        if reply and not self.transport.is_closing():
+            self.transport.write(reply)
+        self.door.deliver()
+        self.regulate()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,205 @@
+"""Websocket (RFC 6455): each message is a command, and each gets one text message back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from websockets.exceptions import NegotiationError
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from glockd.core.sessions import Session
+from glockd.transports.addresses import ip_address
+from glockd.transports.client import Client, how_it_ended
+from glockd.transports.door import Door
+from glockd.wire.messages import MessageConversation
+
+# A message may be this long, in bytes, all its fragments together.
+MAX_MESSAGE = 32 * 1024 * 1024
+
+# So many bytes of one client are looked at before others get their turn: some hundred commands.
+TURN = 16384
+
+# What the library would log of each connection is not worth its time; the daemon logs what matters.
+_SILENT = logging.getLogger("glockd.websockets")
+_SILENT.setLevel(logging.CRITICAL)
+
+# Answers a request that is no handshake, or may not be one; None lets the handshake go on.
+Pages = Callable[[Request], Response | None]
+
+
+class _Protocol(ServerProtocol):
+    """The library's protocol, with the original's manners."""
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """The one that is offered; it changes nothing."""
+        if len(subprotocols) > 1:
+            raise NegotiationError("several subprotocols offered")
+        return subprotocols[0] if subprotocols else None
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Leave the answer to a close frame, whatever its code, to who reads the events.
+
+        The messages before it are still to be answered, and the locks to be released.
+        """
+        if frame.opcode is Opcode.CLOSE:
+            self.events.append(frame)
+        else:
+            super().recv_frame(frame)
+
+
+class WebSocketProtocol(Client):
+    """A client on a websocket.
+
+    Args:
+        door: the daemon.
+        pages: answers what is no websocket handshake.
+    """
+
+    __slots__ = ("_fragments", "_pages", "_protocol", "_unparsed")
+    talk: MessageConversation
+
+    def __init__(self, door: Door, pages: Pages) -> None:
+        super().__init__(door)
+        self._pages = pages
+        self._protocol = _Protocol(max_size=MAX_MESSAGE, logger=_SILENT)
+        self._fragments: list[bytes] | None = None
+        self._unparsed = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._unparsed or (len(data) > TURN and self.session is not None):
+            self._unparsed += data
+            if not self.talk.more:
+                self._parse_some()
+        else:
+            self._parse(data)
+
+    def eof_received(self) -> bool:
+        self._lose("closed")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lose(how_it_ended(exc))
+
+    def push(self, reply: bytes) -> None:
+        self._answer(reply)
+        self._flush()
+
+    def backlog(self) -> int:
+        return self.talk.held_back
+
+    def go_on(self) -> None:
+        for reply in self.talk.resume(self.door.now()):
+            self._answer(reply)
+        self._flush()
+        if self._unparsed:
+            self._parse_some()
+        self.door.deliver()
+        self.regulate()
+
+    def _parse_some(self) -> None:
+        data, self._unparsed = self._unparsed[:TURN], self._unparsed[TURN:]
+        self._parse(data)
+        if self._unparsed and self.session is not None:
+            self.talk.more = True
+            self.regulate()
+
+    def _parse(self, data: bytes) -> None:
+        protocol = self._protocol
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if isinstance(event, Request):
+                self._shake_hands(event)
+            elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
+                self._close()
+                return
+            elif isinstance(event, Frame) and self.session is not None:
+                self._take(event)
+        self._flush()
+        door = self.door
+        if door.outbox:
+            door.deliver()
+        if protocol.close_expected():
+            self.hang_up("closed")
+        elif self.session is not None:
+            talk = self.talk
+            if talk.more or talk.waiter is not None or talk.over:
+                self.regulate()
+
+    def _take(self, frame: Frame) -> None:
+        """Carry out a message when it is whole."""
+        opcode = frame.opcode
+        message = bytes(frame.data)
+        if opcode is Opcode.CONT:
+            if self._fragments is None:
+                return
+            self._fragments.append(message)
+            if not frame.fin:
+                return
+            message = b"".join(self._fragments)
+            self._fragments = None
+        elif opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            if not frame.fin:
+                self._fragments = [message]
+                return
+        else:
+            return
+        for reply in self.talk.receive(message, self.door.now()):
+            self._answer(reply)
+
+    def _answer(self, reply: bytes) -> None:
+        if self._protocol.state is OPEN:
+            self._protocol.send_text(reply)
+
+    def _close(self) -> None:
+        """Answer a close frame, when everything is released."""
+        session, self.session = self.session, None
+        if session is not None:
+            self.door.part(session, "closed", self._say_goodbye)
+
+    def _say_goodbye(self) -> None:
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(1000)
+        self._flush()
+        self.transport.close()
+
+    def _shake_hands(self, request: Request) -> None:
+        """Begin the conversation, or answer with a page or a refusal."""
+        protocol = self._protocol
+        page = self._pages(request)
+        if page is None:
+            page = protocol.accept(request)
+        if page.status_code == 101:
+            session = Session(ip_address(self.transport), "websocket", self.door.now())
+            refusal = self.door.admit(self, session)
+            if refusal is None:
+                self.session = session
+                self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
+            else:
+                page = protocol.reject(503, refusal.decode())
+        protocol.send_response(page)
+
+    def _flush(self) -> None:
+        """Send what the protocol has to say."""
+        parts = self._protocol.data_to_send()
+        if parts and not self.transport.is_closing():
+            # The empty part stands for the end; `hang_up` sees to that.
+            self.transport.write(b"".join(parts))
+
+    def _lose(self, how: str) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            self.door.part(session, how, _nothing)
+
+
+def _nothing() -> None:
+    pass

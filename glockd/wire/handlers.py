@@ -1,0 +1,57 @@
+"""Which function carries out which verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from glockd.wire import commands, extensions
+from glockd.wire.language import VERBS
+
+if TYPE_CHECKING:
+    from glockd.wire.conversation import Conversation
+
+# Takes the conversation, the normalised argument and the time; gives the reply, or None for a pause.
+Handler = Callable[["Conversation", bytes, float], bytes | None]
+Handlers = dict[bytes, Handler]
+
+HANDLERS: Handlers = {
+    b"g": commands.get,
+    b"r": commands.release,
+    b"i": commands.inspect,
+    b"sg": commands.shared_get,
+    b"sr": commands.shared_release,
+    b"si": commands.shared_inspect,
+    b"d": commands.list_exclusive,
+    b"sd": commands.list_shared,
+    b"dump": commands.dump,
+    b"iam": commands.iam,
+    b"me": commands.me,
+    b"who": commands.who,
+    b"q": commands.counters,
+    b"wait": extensions.wait,
+    b"read": extensions.read,
+    b"share": extensions.share,
+    b"lease": extensions.lease,
+    b"token": extensions.token,
+    b"check": extensions.check,
+    b"explain": extensions.explain,
+    b"history": extensions.history,
+    b"notify": extensions.notify,
+    b"kick": extensions.kick,
+    b"auth": extensions.auth,
+}
+
+# Verbs that are the whole line: with an argument they are no command, as in the original, which has none of them.
+BARE: Handlers = {
+    b"cancel": extensions.cancel,
+    b"bound": extensions.bound,
+    b"ping": extensions.ping,
+    b"version": extensions.version,
+    b"help": extensions.show_help,
+}
+
+assert HANDLERS.keys() | BARE.keys() == VERBS.keys()
+
+# In force until a client has proved that it may talk to this daemon.
+UNAUTHORISED: Handlers = {word: extensions.refuse for word in HANDLERS} | {b"auth": extensions.auth}

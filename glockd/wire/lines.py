@@ -1,0 +1,133 @@
+"""Conversations on a byte stream: a command is a line."""
+
+from __future__ import annotations
+
+from glockd.core.events import Notice
+from glockd.core.sessions import Session
+from glockd.core.state import State
+from glockd.wire.conversation import Conversation
+from glockd.wire.language import MAX_LINE, normalise
+from glockd.wire.policy import Policy
+
+# How many lines of one client are carried out before others get their turn.
+TURN = 1024
+
+
+class LineConversation(Conversation):
+    """A conversation in lines that end with LF."""
+
+    __slots__ = ("unread",)
+
+    def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
+        super().__init__(state, session, policy, outbox)
+        self.unread = b""  # an unfinished line; behind a pause, whole lines too
+
+    def receive(self, data: bytes, now: float) -> bytes:
+        """Carry out the lines that `data` completes; their replies, as far as there are any yet.
+
+        Args:
+            data: what has arrived.
+            now: monotonic seconds.
+        """
+        if self.unread:
+            data = self.unread + data
+            self.unread = b""
+        if self.waiter is not None:
+            return self._overhear(data, now)
+        if self.more or self.over:
+            self.unread = data
+            return b""
+        lines = data.split(b"\n", TURN)
+        rest = lines.pop()
+        if len(data) >= MAX_LINE:
+            lines, rest = _cut(lines, rest)
+        plain = data.isascii()
+        handlers = self.handlers
+        commands = self.state.stats.commands
+        replies = []
+        done = 0
+        for line in lines:
+            done += 1
+            word, _, argument = line.partition(b" ")
+            handler = handlers.get(word)
+            if handler is None:
+                if done > 1:
+                    # A client that sends C strings has a NUL behind each LF.
+                    line = line.lstrip(b"\0")
+                reply = self.carry_out(line, now)
+            else:
+                commands[word] += 1
+                words = argument.split()
+                name = words[0] if plain and len(words) == 1 else normalise(argument)
+                reply = handler(self, name, now)
+            if reply is None:
+                replies.append(self.late)
+                self.late = b""
+                rest = b"\n".join((*lines[done:], rest))
+                self.more = self.waiter is None and not self.over
+                if self.waiter is not None and rest:
+                    self.unread = b""
+                    replies.append(self._overhear(rest, now))
+                    return b"".join(replies)
+                break
+            replies.append(reply)
+        else:
+            if rest:
+                if lines:
+                    rest = rest.lstrip(b"\0")
+                self.more = b"\n" in rest
+        self.unread = rest
+        return b"".join(replies)
+
+    def resume(self, now: float) -> bytes:
+        """Go on where a pause was; the replies."""
+        if self.waiter is not None or not self.more:
+            return b""
+        self.more = False
+        replies = self.receive(b"", now)
+        return replies + self._finish(now) if self.ended and not self.more else replies
+
+    def end_of_input(self, now: float) -> bytes:
+        """Carry out what is left, an unfinished line too; a wait in progress ends. The replies.
+
+        Call `resume` as long as there is `more`; then nothing more comes from this client.
+        """
+        self.ended = True
+        reply = self.withdraw(now)
+        return reply if self.more else reply + self._finish(now)
+
+    def _finish(self, now: float) -> bytes:
+        line, self.unread = self.unread, b""
+        reply = self.carry_out(line, now) if line and not self.over else b""
+        if reply is None:
+            reply, self.late = self.late, b""
+        self.over = True
+        self.more = False
+        return reply
+
+    def _overhear(self, data: bytes, now: float) -> bytes:
+        """Keep `data` for after the wait, but act on a `cancel` in it at once."""
+        self.unread = data
+        if b"cancel" not in data:
+            return b""
+        lines = data.split(b"\n")
+        for index, line in enumerate(lines[:-1]):
+            if self.is_cancel(line):
+                del lines[index]
+                self.unread = b"\n".join(lines)
+                return b"".join(self.cancel(now))
+        return b""
+
+
+def _cut(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
+    """Cut lines that are too long: MAX_LINE bytes are a line, what follows is the next one."""
+    cut = []
+    for line in lines:
+        while len(line) >= MAX_LINE:
+            cut.append(line[:MAX_LINE])
+            line = line[MAX_LINE:]
+        cut.append(line)
+    while len(rest) >= MAX_LINE and b"\n" not in rest[:MAX_LINE]:
+        cut.append(rest[:MAX_LINE])
+        rest = rest[MAX_LINE:]
+    return cut, rest

@@ -1,0 +1,30 @@
+"""What the operator lets clients do; shared by all conversations, so that a reload reaches them all."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Policy:
+    """The switches and limits that conversations obey."""
+
+    registry: bool = True  # iam, who
+    dump: bool = True  # d, sd, dump, who, explain, history
+    admin: bool = False  # kick, on the Unix socket
+    secrets: tuple[bytes, ...] = ()  # any of them is what auth wants to hear first; none: no auth needed
+    dead_peer_seconds: int = 30  # what bound answers
+    history: bool = False  # history
+    verbose: bool = False  # report names and invalid lines to the daemon
+    # What to add to monotonic seconds for those since 1970; asked for when somebody looks.
+    wall_offset: Callable[[], float] = lambda: 0.0
+    max_locks: float = math.inf  # holds of all sessions
+    max_session_locks: float = math.inf  # holds of one session
+    max_waiters: float = math.inf  # sessions in line for all locks
+    max_lock_waiters: float = math.inf  # sessions in line for one lock
+    max_name: int = 0  # bytes in a lock's name; 0: only the line is limited
+    # What was refused at a limit, by the limit's name.
+    refused: Counter[str] = field(default_factory=Counter)

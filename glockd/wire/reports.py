@@ -1,0 +1,114 @@
+"""What `explain` and `history` tell, as JSON.
+
+Names and addresses are text there: bytes that are no UTF-8 appear as backslash escapes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from glockd.core.deadlines import NEVER
+from glockd.core.history import GRANTED, Record
+from glockd.core.locks import WHOLE, Hold, Waiter
+
+if TYPE_CHECKING:
+    from glockd.core.locks import LockTable
+    from glockd.core.sessions import Session
+    from glockd.core.state import State
+
+
+def explain(state: State, name: bytes, now: float) -> bytes:
+    """Who holds `name` and who waits for it, in both namespaces."""
+    return _json(
+        {
+            "name": text(name),
+            "exclusive": _table(state.exclusive, name, now),
+            "shared": _table(state.shared, name, now),
+        }
+    )
+
+
+def history(records: Sequence[Record], wall_offset: float) -> bytes:
+    """The records in words.
+
+    Args:
+        wall_offset: what to add to monotonic seconds to get those since 1970.
+    """
+    return _json([_record(record, wall_offset) for record in records])
+
+
+def text(name: bytes) -> str:
+    """A name as text, one to one for all that is UTF-8."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def mode(subject: Hold | Waiter) -> str:
+    """How a lock is held or wanted: write, read or shared."""
+    if subject.table.kind == "shared":
+        return "shared"
+    return "write" if subject.weight == WHOLE else "read"
+
+
+def _table(table: LockTable, name: bytes, now: float) -> dict[str, Any]:
+    return {
+        "holders": [
+            _session(hold.session)
+            | {
+                "mode": mode(hold),
+                "seconds": round(now - hold.since, 3),
+                "token": hold.token,
+                "lease": _left(hold.deadline, now),
+            }
+            for hold in table.holds(name)
+        ],
+        "waiters": [
+            _session(waiter.session)
+            | {
+                "mode": mode(waiter),
+                "place": place,
+                "seconds": round(now - waiter.since, 3),
+                "limit": None if waiter.limit == WHOLE else waiter.limit,
+                "timeout": _left(waiter.deadline, now),
+            }
+            for place, waiter in enumerate(table.waiters(name), 1)
+        ],
+    }
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return {
+        "address": text(session.address),
+        "name": None if session.name is None else text(session.name),
+        "transport": session.transport,
+    }
+
+
+def _left(deadline: float, now: float) -> float | None:
+    return None if deadline == NEVER else round(max(deadline - now, 0.0), 3)
+
+
+def _record(record: Record, wall_offset: float) -> dict[str, Any]:
+    subject = record.subject
+    entry: dict[str, Any] = {
+        "event": record.kind,
+        "time": round(record.now + wall_offset, 3),
+        "lock": text(subject.name),
+        "table": subject.table.kind,
+        "mode": mode(subject),
+        **_session(subject.session),
+        "waited": round(record.waited, 3),
+        "held": 0.0,
+        "token": None,
+        "detail": record.detail,
+    }
+    if isinstance(subject, Hold):
+        entry["token"] = subject.token
+        if record.kind != GRANTED:
+            entry["held"] = round(record.now - subject.since, 3)
+    return entry
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
