@@ -14,7 +14,9 @@ from .transcript import Transcript, read_transcript
 HERE = Path(__file__).resolve().parent
 CONVERSATIONS = HERE / "conversations"  # scripted: the new verbs, and what a recording cannot show
 # Recorded from the original. An installed package has them beside this module, a checkout among its tests.
-RECORDINGS = next((f for f in (HERE / "transcripts", HERE.parent / "tests" / "transcripts") if f.is_dir()), None)
+RECORDINGS = next(
+    (f for f in (HERE / "transcripts", HERE.parent / "tests" / "transcripts") if f.is_dir()), None
+)
 
 
 @dataclass(frozen=True)

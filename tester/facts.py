@@ -1,10 +1,11 @@
 """From a history to facts: who certainly held what when, who possibly did, who was certainly in line.
 
-A client sees a command begin and its reply come; in between, at one unknown moment, the server carried it out. So
-each hold has two intervals: the time in which it **certainly** lasted (from the reply that granted it to the moment
-its release was about to be sent) and the time in which it **possibly** did (from the request to the release's
-reply, or until the server must have noticed that the session has ended). Rules that say "this must not be" are
-judged on the certain ones, excuses on the possible ones: a correct server is never blamed.
+A client sees a command begin and its reply come; in between, at one unknown moment, the server carried it
+out. So each hold has two intervals: the time in which it **certainly** lasted (from the reply that granted
+it to the moment its release was about to be sent) and the time in which it **possibly** did (from the
+request to the release's reply, or until the server must have noticed that the session has ended). Rules
+that say "this must not be" are judged on the certain ones, excuses on the possible ones: a correct server
+is never blamed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .history import History, Operation, Session
+from .timeline import Timeline
 
-TIMER_SLACK = 0.1  # seconds by which a server's clock may lag behind its clients' (it is read once per event loop turn)
+TIMER_SLACK = 0.1  # seconds: a server may read its clock but once in a turn of its event loop
 Table = Literal["exclusive", "shared"]
 Mode = Literal["write", "read", "shared"]
 Key = tuple[Table, str]
@@ -58,12 +60,19 @@ class Claim:
         return int(found[1]) if found else 0
 
     @property
-    def pending_until(self) -> float:
-        """It was not in line any more after this."""
-        return self.operation.end
+    def over(self) -> float:
+        """It was answered then, or its session began to end."""
+        return min(self.operation.end, self.session.ending)
+
+    @property
+    def plain_shared(self) -> bool:
+        """`sg`: it never waits and may pass those who do."""
+        return self.operation.line.startswith("sg ")
 
     def refused(self, why: str) -> bool:
-        return self.operation.reply is not None and self.operation.reply.startswith("0 ") and why in self.operation.reply
+        """It was answered no, for that reason: `Failure` or `Deadlock`."""
+        reply = self.operation.reply or ""
+        return reply.startswith("0 ") and f" {why}: " in reply
 
 
 @dataclass(eq=False)
@@ -81,10 +90,6 @@ class Hold:
     certain: bool = True  # it is known which request was granted it
     lease_earliest: float = math.inf  # its lease cannot have run out before this
     claim: Claim | None = None
-
-    def overlaps(self, start: float, end: float) -> bool:
-        """It may have been held at some moment of that time."""
-        return self.earliest <= end and self.latest >= start
 
     def covers(self, start: float, end: float) -> bool:
         """It was certainly held all that time."""
@@ -112,7 +117,7 @@ class Facts:
     holds: dict[Key, list[Hold]] = field(default_factory=lambda: defaultdict(list))
     denied: list[Denied] = field(default_factory=list)
     tokens_read: list[tuple[Operation, Hold, int]] = field(default_factory=list)
-    ends: dict[str, float] = field(default_factory=dict)  # session name: the server has noticed its end by then
+    ends: dict[str, float] = field(default_factory=dict)  # by when the server has noticed a session's end
 
     def __post_init__(self) -> None:
         answered = sorted((op.start, op.end) for op in self.history.operations if op.reply is not None)
@@ -124,12 +129,23 @@ class Facts:
             self.ends[session.name] = self.noticed(session.ended)
         for session in self.history.sessions.values():
             _Session(self, session).read()
+        last = self.history.last
+        self._possible: dict[Key, Timeline[Hold]] = defaultdict(lambda: Timeline(last))
+        self._pending: dict[Key, Timeline[Claim]] = defaultdict(lambda: Timeline(last))
+        for key, holds in self.holds.items():
+            for hold in holds:
+                self._possible[key].add(hold.earliest, hold.latest, hold)
+        for key, claims in self.claims.items():
+            for claim in claims:
+                until = min(claim.operation.end, self.ends[claim.session.name])
+                self._pending[key].add(claim.operation.start, until, claim)
 
     def fence(self, at: float, rounds: int) -> float:
         """By when the server has dealt with all that had reached it at `at`.
 
-        A command begun later and answered shows a turn of the server's loop; what had arrived before that command
-        is dealt with in that turn or an earlier one, so two such round trips, one after the other, are enough.
+        A command begun later and answered shows a turn of the server's loop; what had arrived before that
+        command is dealt with in that turn or an earlier one, so two such round trips, one after the other,
+        are enough.
         """
         for _ in range(rounds):
             if at == math.inf:
@@ -143,21 +159,15 @@ class Facts:
 
     def possible(self, key: Key, start: float, end: float, but: Session | None = None) -> list[Hold]:
         """Holds of others than `but` that may have been in force at some moment of that time."""
-        return [h for h in self.holds[key] if h.session is not but and h.overlaps(start, end)]
+        return [hold for hold in self._possible[key].touching(start, end) if hold.session is not but]
 
     def certain(self, key: Key, start: float, end: float, but: Session | None = None) -> list[Hold]:
         """Holds of others than `but` that were in force all that time."""
-        return [h for h in self.holds[key] if h.session is not but and h.covers(start, end)]
+        return [hold for hold in self.possible(key, start, start, but) if hold.covers(start, end)]
 
     def pending(self, key: Key, start: float, end: float, but: Session | None = None) -> list[Claim]:
         """Requests of others than `but` that may have been in line at some moment of that time."""
-        return [
-            claim
-            for claim in self.claims[key]
-            if claim.session is not but
-            and claim.operation.start <= end
-            and min(claim.pending_until, self.ends[claim.session.name]) >= start
-        ]
+        return [claim for claim in self._pending[key].touching(start, end) if claim.session is not but]
 
 
 class _Session:
@@ -166,7 +176,6 @@ class _Session:
     def __init__(self, facts: Facts, session: Session) -> None:
         self.facts, self.session = facts, session
         self.held: dict[Key, Hold] = {}
-        self.lost_by_push = [(at, line) for at, line in session.pushes if line.startswith("! lost ")]
 
     def read(self) -> None:
         for operation in self.session.operations:
@@ -197,25 +206,29 @@ class _Session:
             self._keep(claim, since=math.inf, certain=False)
         elif claim.granted:
             self._granted(claim)
+        elif not claim.refused("Failure"):
+            claim.leaves = -math.inf  # it never was in line
 
     def _gives_up(self, claim: Claim) -> float:
         """Not before this does it stop waiting of its own accord: its time is up, or `cancel` was sent."""
         operation = claim.operation
-        later = (op for op in self.session.operations if op.number > operation.number and op.start < operation.end)
-        cancelled = min((op.start for op in later if op.line == "cancel"), default=math.inf)
+        meanwhile = (op for op in self.session.operations if operation.start <= op.start < operation.end)
+        cancelled = min((op.start for op in meanwhile if op.line == "cancel"), default=math.inf)
         return min(operation.start + claim.seconds - TIMER_SLACK, cancelled)
 
     def _granted(self, claim: Claim) -> None:
         hold = self.held.get(claim.key)
         if hold is not None and hold.certain and claim.operation.end < hold.lease_earliest:
-            return  # a re-get: nothing changes
+            claim.leaves = -math.inf  # a re-get: nothing changes, and it never was in line
+            return
         certain = hold is None
         if hold is not None:
             self._end(hold, min(hold.lease_earliest, claim.operation.start), claim.operation.end)
         self._keep(claim, since=claim.operation.end, certain=certain)
 
     def _keep(self, claim: Claim, since: float, *, certain: bool) -> None:
-        hold = Hold(self.session, claim.key, claim.mode, claim.operation.start, since, certain=certain, claim=claim)
+        start = claim.operation.start
+        hold = Hold(self.session, claim.key, claim.mode, start, since, certain=certain, claim=claim)
         if claim.granted:
             self.held[claim.key] = hold
             claim.hold = hold
@@ -228,7 +241,7 @@ class _Session:
         hold.until = min(hold.until, until, hold.lease_earliest, self.session.ending)
         hold.latest = min(hold.latest, latest)
         if hold.claim is not None:
-            hold.claim.leaves = max(hold.until, -math.inf)
+            hold.claim.leaves = hold.until
 
     def _release(self, operation: Operation, key: Key) -> None:
         hold = self.held.get(key)
@@ -255,7 +268,8 @@ class _Session:
         if operation.reply is None:
             hold.lease_earliest = min(hold.lease_earliest, earliest)
         elif operation.reply.startswith("1 "):
-            # Until this reply came, an earlier lease may have run out; as it did not, only the new one counts.
+            # Until this reply came, an earlier lease may have run out; as it did not, only the new one
+            # counts.
             hold.lease_earliest = earliest
         else:
             self._gone(operation, key, hold)

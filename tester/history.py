@@ -16,7 +16,8 @@ Every record has `at`, monotonic seconds of the machine that ran the clients, an
 | `killing`, `killed` | `worker` | before and after all sessions called WORKER.x died with their process |
 | `fault` | `what` | anything else that was done to the server or the clients, for the reader |
 
-Text is Latin-1, so that each character is a byte. A `send` without a `reply` may or may not have been carried out.
+Text is Latin-1, so that each character is a byte. A `send` without a `reply` may or may not have been
+carried out.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class NotAHistory(Exception):
 
 @dataclass
 class Operation:
-    """One command: begun at `start`, on the wire at `sent`, answered at `end`; infinite times have not been seen."""
+    """One command: begun at `start`, all sent at `sent`, answered at `end`; infinity is "never seen"."""
 
     session: Session
     number: int
@@ -104,7 +105,11 @@ def read_records(path: Path) -> list[Record]:
             record = json.loads(line)
         except ValueError as problem:
             raise NotAHistory(f"{path}, line {number}: {problem}") from problem
-        if not isinstance(record, dict) or "event" not in record or not isinstance(record.get("at"), int | float):
+        if (
+            not isinstance(record, dict)
+            or "event" not in record
+            or not isinstance(record.get("at"), int | float)
+        ):
             raise NotAHistory(f"{path}, line {number}: a record has `at` and `event`")
         records.append(record)
     return records

@@ -15,6 +15,7 @@ from collections import deque
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from .addresses import Address, host_port
@@ -219,7 +220,8 @@ class WebPeer(Peer):
 
     def shut_down(self) -> None:
         """A websocket has no half close: begin the closing handshake."""
-        self.protocol.send_close(1000)
+        if self.protocol.state is State.OPEN:
+            self.protocol.send_close(1000)
         self._flush()
 
     def close(self, *, abort: bool = False) -> None:
