@@ -5,10 +5,10 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import load, process
+from . import load, process, pyload
 from .addresses import Address
 from .latency import Histogram
 from .peers import Peer, connect
@@ -28,6 +28,7 @@ class Settings:
     seconds: float = 3.0
     core: int | None = None  # the processor for the load
     pid: int | None = None  # the server's process, where it is known
+    echo: bool = False  # the server only echoes lines
 
 
 @dataclass
@@ -38,17 +39,28 @@ class Outcome:
     server: str
     figures: dict[str, float] = field(default_factory=dict)
     histogram: Histogram = field(default_factory=Histogram)
+    note: str = ""  # what a reader of the figures must know
 
     def as_json(self) -> dict[str, Any]:
-        return {"benchmark": self.name, "server": self.server, **self.figures}
+        return {"benchmark": self.name, "server": self.server, "note": self.note, **self.figures}
 
 
-def _loaded(address: Address, settings: Settings, run: Callable[[], load.Load], unit: str) -> Outcome:
-    """Run a load and add what the server's process used meanwhile."""
+def _loaded(
+    address: Address,
+    settings: Settings,
+    run: Callable[[], load.Load],
+    instead: Callable[[], load.Load],
+    unit: str,
+) -> Outcome:
+    """Run a load, or the other one without a C compiler, and add what the server's process used meanwhile."""
     pid = settings.pid or process.find_server(address)
     before = process.cpu_seconds(pid) if pid else 0.0
-    result = run()
-    outcome = Outcome("", str(address), {f"{unit}_per_second": round(result.rate, 1)}, result.histogram)
+    note = ""
+    try:
+        result = run()
+    except load.NoCompiler:
+        result, note = instead(), pyload.WHY
+    outcome = Outcome("", str(address), {f"{unit}_per_second": round(result.rate, 1)}, result.histogram, note)
     if pid and result.served:
         used = process.cpu_seconds(pid) - before
         outcome.figures[f"server_cpu_us_per_{unit.removesuffix('s')}"] = round(used / result.served * 1e6, 3)
@@ -58,17 +70,28 @@ def _loaded(address: Address, settings: Settings, run: Callable[[], load.Load], 
     return outcome
 
 
+def _pingpong(address: Address, settings: Settings, connections: int, pipeline: int) -> Outcome:
+    n, p = settings.connections or connections, settings.pipeline or pipeline
+
+    def in_c() -> load.Load:
+        return load.pingpong(address, connections=n, pipeline=p, seconds=settings.seconds, core=settings.core)
+
+    def in_python() -> load.Load:
+        return pyload.pingpong(address, connections=n, pipeline=p, seconds=settings.seconds)
+
+    return _loaded(address, settings, in_c, in_python, "commands")
+
+
 def pingpong(address: Address, settings: Settings) -> Outcome:
     """Get and release in turn, one command a packet, 50 connections; the latency is one round trip."""
-    n, pipeline = settings.connections or 50, settings.pipeline or 1
-    return _loaded(
-        address,
-        settings,
-        lambda: load.pingpong(
-            address, connections=n, pipeline=pipeline, seconds=settings.seconds, core=settings.core
-        ),
-        "commands",
-    )
+    return _pingpong(address, settings, 50, 1)
+
+
+def websocket(address: Address, settings: Settings) -> Outcome:
+    """The same over websocket."""
+    if address.transport != "ws":
+        raise Unsupported("the websocket benchmark wants a ws:// address")
+    return _pingpong(address, settings, 50, 1)
 
 
 def pipelined(address: Address, settings: Settings) -> Outcome:
@@ -76,15 +99,7 @@ def pipelined(address: Address, settings: Settings) -> Outcome:
     with connect(address) as peer:
         if not answers_pipelined(peer):
             raise Unsupported("this server answers only the first of several commands in one packet")
-    n, pipeline = settings.connections or 10, settings.pipeline or 100
-    return _loaded(
-        address,
-        settings,
-        lambda: load.pingpong(
-            address, connections=n, pipeline=pipeline, seconds=settings.seconds, core=settings.core
-        ),
-        "commands",
-    )
+    return _pingpong(address, settings, 10, 100)
 
 
 def handover(address: Address, settings: Settings) -> Outcome:
@@ -94,15 +109,17 @@ def handover(address: Address, settings: Settings) -> Outcome:
     with connect(address) as peer:
         if not knows_new_verbs(peer):
             raise Unsupported("this server has no `wait`: nobody can queue for a lock")
-    waiters = settings.connections or 10
-    return _loaded(
-        address,
-        settings,
-        lambda: load.handover(
-            address, waiters=waiters, rounds=100_000_000, seconds=settings.seconds, core=settings.core
-        ),
-        "rounds",
-    )
+    waiters, seconds, echo = settings.connections or 10, settings.seconds, settings.echo
+
+    def in_c() -> load.Load:
+        return load.handover(
+            address, waiters=waiters, rounds=100_000_000, seconds=seconds, echo=echo, core=settings.core
+        )
+
+    def in_python() -> load.Load:
+        return pyload.handover(address, waiters=waiters, seconds=seconds, echo=echo)
+
+    return _loaded(address, settings, in_c, in_python, "rounds")
 
 
 def idle(address: Address, settings: Settings) -> Outcome:
@@ -132,10 +149,9 @@ def idle(address: Address, settings: Settings) -> Outcome:
             outcome.figures["idle_server_cpu_percent"] = round(
                 (process.cpu_seconds(pid) - busy) / min(1.0, settings.seconds) * 100, 2
             )
-        active = load.pingpong(address, connections=1, seconds=settings.seconds, core=settings.core)
-        outcome.figures["commands_per_second"] = round(active.rate, 1)
-        outcome.figures.update(active.histogram.summary())
-        outcome.histogram = active.histogram
+        active = _pingpong(address, replace(settings, connections=1), 1, 1)
+        outcome.figures.update(active.figures)
+        outcome.histogram, outcome.note = active.histogram, active.note
         return outcome
     finally:
         for peer in peers:
@@ -146,7 +162,7 @@ BENCHMARKS: dict[str, Callable[[Address, Settings], Outcome]] = {
     "pingpong": pingpong,
     "pipelined": pipelined,
     "handover": handover,
-    "websocket": pingpong,
+    "websocket": websocket,
     "idle": idle,
 }
 
