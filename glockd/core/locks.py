@@ -23,8 +23,11 @@ from glockd.core.history import (
 from glockd.core.sessions import Session
 from glockd.core.stats import TableStats
 
-# The size of a lock without bounds, in units, and the weight of a hold of the whole: nothing fits beside it.
-WHOLE = 1 << 62
+# The size of a lock without bounds, in units, and the weight of a hold of the whole: nothing fits beside it. More units
+# than that would not fit into memory, and numbers below 2**30 compare fastest.
+WHOLE = 1 << 29
+
+_new = object.__new__
 
 
 @final
@@ -202,7 +205,16 @@ class LockTable:
                 return self._take_sized(name, session, now, min(weight, size), min(limit, size), key, size)
             if weight > limit:
                 return None
-            hold = Hold(self, name, key, session, weight, next(self._tokens), now)
+            # As Hold(...), in place: this is the hot path, and the call would double its cost.
+            hold = _new(Hold)
+            hold.table = self
+            hold.name = name
+            hold.key = key
+            hold.session = session
+            hold.weight = weight
+            hold.token = next(self._tokens)
+            hold.since = now
+            hold.deadline = NEVER
             self._locks[name] = hold
             session.holds.add(hold)
             if self.history is not None:
@@ -288,8 +300,20 @@ class LockTable:
         if type(found) is Hold:
             if found.key is not key and found.key != key:
                 return None
+            # As _end, in place: this is the hot path.
             del self._locks[name]
-            self._end(found, now, RELEASED, "")
+            session.holds.discard(found)
+            held = self.stats.held
+            seconds = now - found.since
+            held.sum += seconds
+            if seconds < 0.001:
+                held.buckets[0] += 1
+            else:
+                held.buckets[int(seconds * 1000).bit_length()] += 1
+            if found.deadline != NEVER:
+                self._deadlines.set(found, NEVER)
+            if self.history is not None:
+                self.history.add((RELEASED, now, found, 0.0, ""))
             return ()
         hold = found.holds.get(key)
         return None if hold is None else self.drop(hold, now, RELEASED)
@@ -414,10 +438,6 @@ class LockTable:
             self.stats.orphans += 1
         elif why is EXPIRED:
             self.stats.expired += 1
-        # As Durations.add, in place: this is the hot path.
-        held = self.stats.held
-        seconds = now - hold.since
-        held.buckets[int(seconds * 1000).bit_length()] += 1
-        held.sum += seconds
+        self.stats.held.add(now - hold.since)
         if self.history is not None:
             self.history.add((why, now, hold, 0.0, detail))

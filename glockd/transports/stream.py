@@ -50,7 +50,7 @@ class StreamProtocol(Client):
             self.transport.write(reply)
         if door.outbox:
             door.deliver()
-        if talk.more or talk.waiter is not None or talk.over:
+        if talk.busy:
             self.regulate()
 
     def eof_received(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from websockets.exceptions import NegotiationError
-from websockets.frames import Frame, Opcode
+from websockets.frames import BINARY, CLOSE, CONT, TEXT, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -48,7 +49,7 @@ class _Protocol(ServerProtocol):
 
         The messages before it are still to be answered, and the locks to be released.
         """
-        if frame.opcode is Opcode.CLOSE:
+        if frame.opcode is CLOSE:
             self.events.append(frame)
         else:
             super().recv_frame(frame)
@@ -117,48 +118,52 @@ class WebSocketProtocol(Client):
         protocol = self._protocol
         protocol.receive_data(data)
         for event in protocol.events_received():
-            if isinstance(event, Request):
+            if type(event) is Frame:
+                opcode = event.opcode
+                if opcode is CLOSE:
+                    self._close()
+                    return
+                if self.session is not None:
+                    message = self._whole(event)
+                    if message is not None:
+                        for reply in self.talk.receive(message, self.door.now()):
+                            self._answer(reply)
+            elif isinstance(event, Request):
                 self._shake_hands(event)
-            elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
-                self._close()
-                return
-            elif isinstance(event, Frame) and self.session is not None:
-                self._take(event)
-        self._flush()
-        door = self.door
-        if door.outbox:
-            door.deliver()
-        if protocol.close_expected():
-            self.hang_up("closed")
+        parts = protocol.data_to_send()
+        if parts:
+            # The empty part stands for the end; `hang_up` sees to that.
+            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        if self.door.outbox:
+            self.door.deliver()
+        if protocol.state is not OPEN:
+            if protocol.close_expected():
+                self.hang_up("closed")
         elif self.session is not None:
             talk = self.talk
             if talk.more or talk.waiter is not None or talk.over:
                 self.regulate()
 
-    def _take(self, frame: Frame) -> None:
-        """Carry out a message when it is whole."""
+    def _whole(self, frame: Frame) -> bytes | None:
+        """The message that `frame` completes, if it does."""
         opcode = frame.opcode
-        message = bytes(frame.data)
-        if opcode is Opcode.CONT:
-            if self._fragments is None:
-                return
-            self._fragments.append(message)
-            if not frame.fin:
-                return
-            message = b"".join(self._fragments)
-            self._fragments = None
-        elif opcode is Opcode.TEXT or opcode is Opcode.BINARY:
-            if not frame.fin:
-                self._fragments = [message]
-                return
-        else:
-            return
-        for reply in self.talk.receive(message, self.door.now()):
-            self._answer(reply)
+        if opcode is TEXT or opcode is BINARY:
+            if frame.fin:
+                return bytes(frame.data)
+            self._fragments = [bytes(frame.data)]
+        elif opcode is CONT and self._fragments is not None:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                message = b"".join(self._fragments)
+                self._fragments = None
+                return message
+        return None
 
     def _answer(self, reply: bytes) -> None:
-        if self._protocol.state is OPEN:
-            self._protocol.send_text(reply)
+        protocol = self._protocol
+        if protocol.state is OPEN:
+            # As protocol.send_text, which takes five times as long: a tenth of the cost of a whole message.
+            protocol.writes.append(_text_header(len(reply)) + reply)
 
     def _close(self) -> None:
         """Answer a close frame, when everything is released."""
@@ -199,6 +204,16 @@ class WebSocketProtocol(Client):
         session, self.session = self.session, None
         if session is not None:
             self.door.part(session, how, _nothing)
+
+
+def _text_header(size: int) -> bytes:
+    """RFC 6455, 5.2: the only fragment of a text message, not masked, and its size in 7, 16 or 64 bits."""
+    if size < 126:
+        return _SHORT_HEADERS[size]
+    return struct.pack("!BBH", 0x81, 126, size) if size < 65536 else struct.pack("!BBQ", 0x81, 127, size)
+
+
+_SHORT_HEADERS = [bytes((0x81, size)) for size in range(126)]
 
 
 def _nothing() -> None:

@@ -10,7 +10,7 @@ from glockd.core.state import State
 from glockd.wire.extensions import granted_reply, refuse, waited_in_vain
 from glockd.wire.handlers import BARE, HANDLERS, UNAUTHORISED, Handlers
 from glockd.wire.language import CANCELLED as CANCELLED_REPLY
-from glockd.wire.language import LF, TOO_MANY_LOCKS, TOO_MANY_WAITERS, normalise, trim
+from glockd.wire.language import LF, SPACE, TOO_MANY_LOCKS, TOO_MANY_WAITERS, normalise, trim
 from glockd.wire.policy import Policy
 
 # A reply up to this many bytes may be followed by others at once.
@@ -28,6 +28,8 @@ class Conversation:
     """
 
     __slots__ = (
+        "busy",
+        "counts",
         "ended",
         "exclusive",
         "handlers",
@@ -47,6 +49,7 @@ class Conversation:
         self.state = state
         self.exclusive = state.exclusive
         self.shared = state.shared
+        self.counts = state.stats.commands
         self.session = session
         self.policy = policy
         self.outbox = outbox
@@ -55,6 +58,9 @@ class Conversation:
             None  # what a wait in progress waits for; nothing is carried out meanwhile
         )
         self.late = b""  # the reply that a handler leaves here when it wants a pause behind it
+        self.busy = (
+            False  # not ready for a new command at once: one of the following, or part of a line is there
+        )
         self.more = False  # there is more to carry out: call `resume` when others have had their turn
         self.ended = False  # no more input will come, so nothing may wait
         self.over = False  # the last reply has been given: hang up
@@ -62,6 +68,19 @@ class Conversation:
 
     def carry_out(self, line: bytes, now: float) -> bytes | None:
         """The reply to one command; None if a pause follows, either for a wait or behind the reply in `late`."""
+        # The plainest form, `word name`, first: it needs no second look.
+        words = line.split()
+        if len(words) == 2:
+            word, name = words
+            handler = self.handlers.get(word)
+            if (
+                handler is not None
+                and len(line) == len(word) + len(name) + 1
+                and line[len(word)] == SPACE
+                and line.isascii()
+            ):
+                self.counts[word] += 1
+                return handler(self, name, now)
         command = trim(line)
         word, _, argument = command.partition(b" ")
         handler = self.handlers.get(word)
@@ -74,7 +93,7 @@ class Conversation:
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
             return b""
-        self.state.stats.commands[word] += 1
+        self.counts[word] += 1
         return handler(self, normalise(argument), now)
 
     def granted(self, event: Granted) -> bytes:
@@ -100,7 +119,7 @@ class Conversation:
 
     def cancel(self, now: float) -> list[bytes]:
         """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
-        self.state.stats.commands[b"cancel"] += 1
+        self.counts[b"cancel"] += 1
         return [self.withdraw(now), CANCELLED_REPLY]
 
     def is_cancel(self, line: bytes) -> bool:

@@ -11,6 +11,10 @@ from typing import NamedTuple
 LF = b"\n"
 CRLF = b"\r\n"
 
+# As numbers, for comparing single bytes.
+SPACE = 0x20
+LINE_END = 0x0A
+
 # The longest line that is read whole; a longer one is cut here and the rest is the next line.
 MAX_LINE = 4096
 

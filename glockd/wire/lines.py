@@ -6,7 +6,7 @@ from glockd.core.events import Notice
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.conversation import Conversation
-from glockd.wire.language import MAX_LINE, normalise
+from glockd.wire.language import LINE_END, MAX_LINE, SPACE, normalise
 from glockd.wire.policy import Policy
 
 # How many lines of one client are carried out before others get their turn.
@@ -29,6 +29,31 @@ class LineConversation(Conversation):
             data: what has arrived.
             now: monotonic seconds.
         """
+        if not self.busy:
+            # The hot path: a command in its plainest form, `word name LF`. All else takes the long way.
+            words = data.split()
+            if len(words) == 2:
+                word, name = words
+                handler = self.handlers.get(word)
+                if (
+                    handler is not None
+                    and MAX_LINE > len(data) == len(word) + len(name) + 2
+                    and data[-1] == LINE_END
+                    and data[len(word)] == SPACE
+                    and data.isascii()
+                ):
+                    self.counts[word] += 1
+                    reply = handler(self, name, now)
+                    if reply is not None:
+                        return reply
+                    self.busy = True
+                    reply, self.late = self.late, b""
+                    return reply
+        reply = self._receive(data, now)
+        self.busy = self.more or self.over or self.waiter is not None or self.unread != b""
+        return reply
+
+    def _receive(self, data: bytes, now: float) -> bytes:
         if self.unread:
             data = self.unread + data
             self.unread = b""
@@ -43,7 +68,7 @@ class LineConversation(Conversation):
             lines, rest = _cut(lines, rest)
         plain = data.isascii()
         handlers = self.handlers
-        commands = self.state.stats.commands
+        counts = self.counts
         replies = []
         done = 0
         for line in lines:
@@ -56,7 +81,7 @@ class LineConversation(Conversation):
                     line = line.lstrip(b"\0")
                 reply = self.carry_out(line, now)
             else:
-                commands[word] += 1
+                counts[word] += 1
                 words = argument.split()
                 name = words[0] if plain and len(words) == 1 else normalise(argument)
                 reply = handler(self, name, now)

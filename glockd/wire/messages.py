@@ -28,14 +28,8 @@ class MessageConversation(Conversation):
             message: its payload.
             now: monotonic seconds.
         """
-        if self.over:
-            return []
-        if self.waiter is not None and self.is_cancel(message):
-            return self.cancel(now)
-        if self.waiter is not None or self.unread:
-            self.unread.append(message)
-            self.held_back += len(message)
-            return []
+        if self.waiter is not None or self.unread or self.over:
+            return self._hold_back(message, now)
         reply = self.carry_out(message, now)
         if reply is None:
             if self.waiter is not None:
@@ -57,3 +51,13 @@ class MessageConversation(Conversation):
                 replies.append(self.late)
                 self.late = b""
         return replies
+
+    def _hold_back(self, message: bytes, now: float) -> list[bytes]:
+        """Keep a message for after the wait, but act on a `cancel` at once."""
+        if self.over:
+            return []
+        if self.waiter is not None and self.is_cancel(message):
+            return self.cancel(now)
+        self.unread.append(message)
+        self.held_back += len(message)
+        return []

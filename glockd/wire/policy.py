@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
 
 
 @dataclass(slots=True)
@@ -21,10 +22,10 @@ class Policy:
     verbose: bool = False  # report names and invalid lines to the daemon
     # What to add to monotonic seconds for those since 1970; asked for when somebody looks.
     wall_offset: Callable[[], float] = lambda: 0.0
-    max_locks: float = math.inf  # holds of all sessions
-    max_session_locks: float = math.inf  # holds of one session
-    max_waiters: float = math.inf  # sessions in line for all locks
-    max_lock_waiters: float = math.inf  # sessions in line for one lock
+    max_locks: int = UNLIMITED  # holds of all sessions
+    max_session_locks: int = UNLIMITED  # holds of one session
+    max_waiters: int = UNLIMITED  # sessions in line for all locks
+    max_lock_waiters: int = UNLIMITED  # sessions in line for one lock
     max_name: int = 0  # bytes in a lock's name; 0: only the line is limited
     # What was refused at a limit, by the limit's name.
     refused: Counter[str] = field(default_factory=Counter)

@@ -1,0 +1,124 @@
+"""Fixtures for tests that talk to the real daemon.
+
+`daemon` is a running glockd on each transport in turn, and bare conversations without any;
+`@pytest.mark.flags("-registry=false")` runs it with flags, `@pytest.mark.transports("tcp", "unix")` on some
+transports only. Daemons are shared by the tests that want the same flags, but a test sees none of that:
+whatever it left has gone before the next begins, and `daemon.counts` counts from the test's own start.
+`glockd` starts a process of the test's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from support.conversations import ConversationDaemon
+from support.daemons import Daemon, Pool, ProcessDaemon, Views
+from support.process import Spawner
+
+TRANSPORTS = ("tcp", "unix", "websocket", "conversation")
+FAILED = pytest.StashKey[bool]()
+
+# Property tests are the same in each run, so that a failure is the doing of the change at hand. To look for
+# more: pytest --hypothesis-profile=explore
+settings.register_profile("default", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", max_examples=2000, stateful_step_count=100, deadline=None)
+settings.load_profile("default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "flags(*flags): command line of the shared daemon that the test talks to"
+    )
+    config.addinivalue_line("markers", "transports(*names): the transports that the test is meant for")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the daemons of a failed test have said."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Spawner | Views | ProcessDaemon):
+                for process in value.processes:
+                    title = f"glockd {' '.join(process.flags)} (pid {process.pid}), standard error"
+                    report.sections.append((title, process.stderr))
+    return report
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "transport" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("transports")
+        metafunc.parametrize("transport", marker.args if marker else TRANSPORTS)
+
+
+@pytest.fixture(scope="session")
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory, has_ipv6: bool) -> Iterator[Pool]:
+    listen = ("tcp", "tcp6", "unix", "ws") if has_ipv6 else ("tcp", "unix", "ws")
+    pool = Pool(lambda: tmp_path_factory.mktemp("glockd"), listen)
+    yield pool
+    for process in pool.processes.values():
+        process.stop()
+
+
+@pytest.fixture
+def shared_daemon(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Views]:
+    views = Views(pool)
+    yield views
+    views.end(failed=request.node.stash.get(FAILED, False))
+
+
+@pytest.fixture
+def daemon(request: pytest.FixtureRequest, transport: str) -> Iterator[Daemon]:
+    """A running glockd, seen from the transport under test; or bare conversations, without a process."""
+    marker = request.node.get_closest_marker("flags")
+    flags: tuple[str, ...] = marker.args if marker else ()
+    if transport == "conversation":
+        daemon = ConversationDaemon(flags)
+        yield daemon
+        if not request.node.stash.get(FAILED, False):
+            daemon.ends()
+    else:
+        yield request.getfixturevalue("shared_daemon")(transport, *flags)
+
+
+@pytest.fixture
+def glockd(tmp_path: Path) -> Iterator[Spawner]:
+    spawner = Spawner(tmp_path)
+    yield spawner
+    for process in spawner.processes:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str, str | None], str]:
+    """Find a program that a test needs: skip without it, but never in CI, which installs them all."""
+
+    def find(program: str, package: str | None = None) -> str:
+        path = shutil.which(program)
+        if path is None:
+            message = f"{program} is not installed (package {package or program})"
+            if os.environ.get("CI") == "true":
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return find

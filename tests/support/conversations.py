@@ -1,0 +1,142 @@
+"""The daemon without a process: bare conversations on one State, and a clock that the test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from glockd.core.events import Granted, Kicked, Notice, TimedOut
+from glockd.core.sessions import Session
+from glockd.core.state import State
+from glockd.wire.language import VERBS
+from glockd.wire.lines import LineConversation
+from glockd.wire.policy import Policy
+from support.clients import Client
+from support.daemons import Observer
+
+SLICE = 3  # how much is done in one go when a session ends; few, so that it takes several
+
+
+def policy(flags: Sequence[str]) -> Policy:
+    """The policy that these flags of the daemon stand for."""
+    found = Policy()
+    for flag in flags:
+        name, _, value = flag.lstrip("-").partition("=")
+        assert isinstance(getattr(found, name), bool)
+        setattr(found, name, value != "false")
+    return found
+
+
+class ConversationDaemon:
+    """What the daemon does with conversations, and nothing else."""
+
+    transport = "conversation"
+
+    def __init__(self, flags: Sequence[str] = ()) -> None:
+        self.now = 1000.0
+        self.state = State(verbs=VERBS)
+        self.policy = policy(flags)
+        self.outbox: list[Notice] = []
+        self.talks: dict[Session, ConversationClient] = {}
+        self.serial = 0
+        self.observer = Observer(self.client())
+
+    def client(self, transport: str | None = None) -> ConversationClient:
+        self.serial += 1
+        session = Session(b"conversation:%d" % self.serial, "tcp", self.now)
+        self.state.registry.add(session)
+        client = self.talks[session] = ConversationClient(self, session)
+        return client
+
+    def deliver(self) -> None:
+        """Tell those concerned what has happened, until nothing more does."""
+        while self.outbox:
+            notice = self.outbox.pop(0)
+            if isinstance(notice, Granted):
+                self.talks[notice.waiter.session].goes_on(granted=notice)
+            elif isinstance(notice, TimedOut):
+                self.talks[notice.waiter.session].goes_on()
+            elif isinstance(notice, Kicked):
+                self.talks[notice.session].hangs_up()
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        while self.state.next_deadline() <= end:
+            self.now = max(self.now, self.state.next_deadline())
+            self.outbox += self.state.expire(self.now, 1)
+            self.deliver()
+        self.now = end
+
+    def counts(self, **changes: int) -> None:
+        found = self.observer.counters()
+        found["connections"] -= 1
+        found["command_q"] -= self.observer.asked
+        assert {key: found.get(key, 0) for key in changes} == changes
+
+    def ends(self) -> None:
+        """Every client hangs up, has heard all that it was told, and leaves nothing behind."""
+        for client in list(self.talks.values()):
+            if client is not self.observer.client:
+                client.hangs_up()
+        self.counts(connections=0, locks=0, shared_locks=0)
+        assert self.state.next_deadline() == float("inf")
+
+
+class ConversationClient(Client):
+    """A client whose bytes need no transport."""
+
+    def __init__(self, daemon: ConversationDaemon, session: Session) -> None:
+        super().__init__()
+        self.daemon, self.session = daemon, session
+        self.address, self.transport = session.address.decode(), "conversation"
+        self.talk = LineConversation(daemon.state, session, daemon.policy, daemon.outbox)
+        self.buffer = b""
+
+    @property
+    def is_open(self) -> bool:
+        return self.session in self.daemon.talks
+
+    def sends(self, data: bytes) -> None:
+        """Send raw bytes, as one packet."""
+        self.buffer += self.talk.receive(data, self.daemon.now)
+        self.resumes()
+        self.daemon.deliver()
+
+    def resumes(self) -> None:
+        while self.talk.more:
+            self.buffer += self.talk.resume(self.daemon.now)
+
+    def goes_on(self, granted: Granted | None = None) -> None:
+        """A wait is over."""
+        self.buffer += self.talk.granted(granted) if granted else self.talk.timed_out()
+        self.resumes()
+
+    def transmit_lines(self, lines: list[bytes]) -> None:
+        self.sends(b"".join(line + b"\n" for line in lines))
+
+    def expect(self, wanted: bytes) -> None:
+        got = self.receive(len(wanted))
+        assert got == wanted
+
+    def receive(self, size: int) -> bytes:
+        data, self.buffer = self.buffer[:size], self.buffer[size:]
+        return data
+
+    def receive_line(self) -> bytes:
+        line, found, self.buffer = self.buffer.partition(b"\n")
+        return line + found
+
+    def hangs_up(self) -> None:
+        self.vanishes()
+        assert self.buffer == b"", "said, and not asked for"
+
+    def vanishes(self) -> None:
+        daemon = self.daemon
+        self.buffer += self.talk.end_of_input(daemon.now)
+        self.resumes()
+        del daemon.talks[self.session]
+        done = False
+        while not done:
+            events, done = daemon.state.end(self.session, daemon.now, SLICE)
+            daemon.outbox += events
+            daemon.deliver()

@@ -1,0 +1,92 @@
+"""The tree's own rules: what a folder may import, and in which order modules stand."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import glockd
+
+ROOT = Path(glockd.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in sorted(ROOT.rglob("*.py"))
+    if path.name not in ("__init__.py", "__main__.py")
+}
+# In reading order: each may import only from those above it.
+LAYERS = [
+    "core",
+    "wire",
+    "transports",
+    "web",
+    "config",
+    "logs",
+    "tokens",
+    "lifecycle",
+    "daemon",
+    "run",
+    "cli",
+]
+IMPURE = {"asyncio", "socket", "ssl", "selectors", "time", "datetime", "threading", "logging", "structlog"}
+IMPURE |= {"os", "sys", "io", "subprocess", "random", "secrets", "uvloop", "websockets", "prometheus_client"}
+
+
+def for_types_only(tree: ast.Module) -> set[ast.AST]:
+    """The nodes below `if TYPE_CHECKING:`, which never run."""
+    blocks = (node for node in ast.walk(tree) if isinstance(node, ast.If))
+    guarded = (node for node in blocks if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+    return {inner for node in guarded for line in node.body for inner in ast.walk(line)}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Absolute names of all that a module imports, within functions too."""
+    package = ["glockd", *path.relative_to(ROOT).parts[:-1]]
+    tree = ast.parse(path.read_bytes())
+    skipped = for_types_only(tree)
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{prefix}.{alias.name}" for alias in node.names)
+
+
+def own_imports(path: Path) -> Iterator[str]:
+    """The modules of glockd that a module imports, without the package's name."""
+    for name in imports(path):
+        if name.startswith("glockd."):
+            rest = name.removeprefix("glockd.")
+            yield rest if rest in MODULES else rest.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(("core.", "wire."))])
+def test_core_and_wire_are_pure(name: str) -> None:
+    used = {imported.split(".")[0] for imported in imports(MODULES[name])}
+    assert not used & IMPURE
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_from_those_above_it(name: str) -> None:
+    layer = LAYERS.index(name.split(".")[0])
+    for imported in own_imports(MODULES[name]):
+        above = imported.split(".")[0]
+        assert not above or above in LAYERS[: layer + 1], f"{name} imports {imported}"
+
+
+def test_modules_stand_in_one_reading_order() -> None:
+    """No module needs, through others, itself."""
+    TopologicalSorter({name: set(own_imports(path)) - {""} for name, path in MODULES.items()}).prepare()
+
+
+def test_every_module_has_its_place() -> None:
+    tree = {"core.sessions", "core.events", "core.locks", "core.stats", "core.state"}
+    tree |= {"wire.language", "wire.conversation", "transports.stream", "transports.websocket"}
+    assert tree | {"config", "lifecycle", "daemon", "cli"} <= set(MODULES)
+    assert {name.split(".")[0] for name in MODULES} <= set(LAYERS)
