@@ -115,18 +115,22 @@ def _acquire(
     return None
 
 
-def got(table: LockTable, weight: int, name: bytes) -> bytes:
-    """The reply to who has the lock now."""
+def got(table: LockTable, weight: int, name: bytes, holders: int | None = None) -> bytes:
+    """The reply to who has got the lock.
+
+    Args:
+        holders: how many had it then, where that is not now.
+    """
     if weight == WHOLE:
         return GET_SUCCESS + name + LF
     success = COUNTED_GET_SUCCESS if table.kind == "exclusive" else SHARED_GET_SUCCESS
-    return b"%d" % table.count(name) + success + name + LF
+    return b"%d" % (table.count(name) if holders is None else holders) + success + name + LF
 
 
 def granted_reply(event: Granted) -> bytes:
     """The reply to the wait that `event` ends."""
     waiter = event.waiter
-    return got(waiter.table, waiter.weight, waiter.name)
+    return got(waiter.table, waiter.weight, waiter.name, event.holders)
 
 
 def waited_in_vain(waiter: Waiter) -> bytes:
