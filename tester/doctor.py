@@ -75,7 +75,7 @@ def idle_limit(
         sentence = f"an idle connection lives for {survived:g} s at least (longer was not tried)"
     else:
         sentence = (
-            f"an idle connection is dead after {lost:g} s at the latest, {survived:g} s it survives: something "
+            f"an idle connection survives {survived:g} s and is dead after {lost:g} s: something "
             "between here and the server (or the server) forgets idle connections, and with them their locks"
         )
     return Finding("idle limit", sentence, {"survived": survived, "lost": lost}, worry=lost is not None)

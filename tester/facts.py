@@ -87,7 +87,7 @@ class Hold:
     until: float = math.inf
     latest: float = math.inf
     token: int = 0
-    certain: bool = True  # it is known which request was granted it
+    certain: bool = True  # it is known to be one hold and not two, one after the other
     lease_earliest: float = math.inf  # its lease cannot have run out before this
     claim: Claim | None = None
 
@@ -203,7 +203,7 @@ class _Session:
         claim.queued = self.facts.fence(operation.sent, 2)
         claim.leaves = min(self.session.ending, self._gives_up(claim))
         if operation.reply is None:  # it may have been granted, unseen
-            self._keep(claim, since=math.inf, certain=False)
+            self._keep(claim, since=math.inf)
         elif claim.granted:
             self._granted(claim)
         elif not claim.refused("Failure"):
@@ -218,17 +218,18 @@ class _Session:
 
     def _granted(self, claim: Claim) -> None:
         hold = self.held.get(claim.key)
-        if hold is not None and hold.certain and claim.operation.end < hold.lease_earliest:
-            claim.leaves = -math.inf  # a re-get: nothing changes, and it never was in line
+        if hold is None:
+            self._keep(claim, since=claim.operation.end)
             return
-        certain = hold is None
-        if hold is not None:
-            self._end(hold, min(hold.lease_earliest, claim.operation.start), claim.operation.end)
-        self._keep(claim, since=claim.operation.end, certain=certain)
+        claim.leaves = -math.inf  # a re-get: it never was in line
+        if claim.operation.end >= hold.lease_earliest:
+            # Or the lease had run out, and this is another grant. Who can tell? From now on nothing is
+            # certain.
+            hold.until, hold.certain = min(hold.until, hold.lease_earliest), False
 
-    def _keep(self, claim: Claim, since: float, *, certain: bool) -> None:
+    def _keep(self, claim: Claim, since: float) -> None:
         start = claim.operation.start
-        hold = Hold(self.session, claim.key, claim.mode, start, since, certain=certain, claim=claim)
+        hold = Hold(self.session, claim.key, claim.mode, start, since, certain=claim.granted, claim=claim)
         if claim.granted:
             self.held[claim.key] = hold
             claim.hold = hold

@@ -2,19 +2,16 @@
 
 Every record has `at`, monotonic seconds of the machine that ran the clients, and `event`:
 
-| event | further keys | meaning |
-|---|---|---|
-| `run` | `seed`, `server`, `alone`, `grace`, … | the first record; `alone`: the server has no other clients |
-| `open` | `session`, `transport`, `address`, `began` | a connection is there; `began` when connecting began |
-| `send` | `session`, `op`, `line` | a command is about to be written |
-| `sent` | `session`, `op` | its last byte has been written |
-| `reply` | `session`, `op`, `line` | its reply has been read |
-| `push` | `session`, `line` | a line came that no command asked for |
-| `silent` | `session`, `op` | the client has given up waiting for this reply |
-| `ending`, `ended` | `session`, `how` | before and after the client's call that ends the connection |
-| `lost` | `session` | the server has ended the connection |
-| `killing`, `killed` | `worker` | before and after all sessions called WORKER.x died with their process |
-| `fault` | `what` | anything else that was done to the server or the clients, for the reader |
+| event | further keys | meaning | |---|---|---| | `run` | `seed`, `server`, `alone`, `grace`, … | the first
+record; `alone`: the server has no other clients | | `open` | `session`, `transport`, `address`, `began` |
+it is connected and its `me` was answered; `began` before | | `send` | `session`, `op`, `line` | a command
+is about to be written | | `sent` | `session`, `op` | its last byte has been written | | `reply` |
+`session`, `op`, `line` | its reply has been read | | `push` | `session`, `line` | a line came that no
+command asked for | | `silent` | `session`, `op` | the client has given up waiting for this reply | |
+`ending`, `ended` | `session`, `how` | before and after the client's call that ends the connection | |
+`lost` | `session` | the server has ended the connection | | `killing`, `killed` | `worker` | before and
+after all sessions called WORKER.x died with their process | | `fault` | `what` | anything else that was
+done to the server or the clients, for the reader |
 
 Text is Latin-1, so that each character is a byte. A `send` without a `reply` may or may not have been
 carried out.

@@ -69,8 +69,9 @@ class Client:
         self.pending: deque[int] = deque()  # commands without a reply so far
         began = time.monotonic()
         self.peer: Peer = connect(parse_address(address), PATIENCE)
-        if not self.peer.name:  # only the server knows the number of a unix connection
-            self.peer.name = self.peer.ask(b"me").split(b" ")[1].decode()
+        # Only the server knows the number of a unix connection; and an answer shows that it has accepted
+        # this one.
+        self.peer.name = self.peer.ask(b"me").split(b" ")[1].decode()
         recorder.add(
             "open",
             session=name,
