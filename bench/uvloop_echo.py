@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
 
 class Echo(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.write = transport.write
+        self.write = cast(asyncio.Transport, transport).write
 
     def data_received(self, data: bytes) -> None:
         self.write(data)
