@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from . import load, process, pyload
 from .addresses import Address
 from .latency import Histogram
 from .peers import Peer, connect
+from .process import allow_open_files
 from .replay import answers_pipelined, knows_new_verbs
 
 
@@ -125,12 +125,10 @@ def handover(address: Address, settings: Settings) -> Outcome:
 def idle(address: Address, settings: Settings) -> Outcome:
     """2,000 connections that hold a lock each and do nothing: memory, and what an active client then sees."""
     count = settings.connections or 2000
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count + 100:
-        raise Unsupported(
-            f"{count} connections need {count + 100} open files, and only {hard} are allowed (ulimit -n)"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 100), hard))
+    try:
+        allow_open_files(count + 100)
+    except ValueError as problem:
+        raise Unsupported(f"{count} connections: {problem}") from problem
     pid = settings.pid or process.find_server(address)
     before = process.resident_bytes(pid) if pid else 0
     peers: list[Peer] = []

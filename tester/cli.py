@@ -261,12 +261,12 @@ def bench_command(
                 ]
         if picture is not None:
             _draw(picture, name, turns)
-    if json_output:
-        found = {
-            "turns": [[outcome.as_json() for outcome in turn] for turn in turns],
-            "ratios": _ratios(turns),
-        }
-        say_json(turns[0][0].as_json() if vs is None else found)
+    if json_output and vs is None:
+        say_json(turns[0][0].as_json())
+    elif json_output:
+        say_json(
+            {"turns": [[outcome.as_json() for outcome in turn] for turn in turns], "ratios": _ratios(turns)}
+        )
     else:
         _show_bench(turns)
 

@@ -60,6 +60,8 @@ class Peer:
             self.socket = socket.create_connection((address.host, address.port), timeout)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.name = host_port(*self.socket.getsockname()[:2])
+        self.poller = select.poll()
+        self.poller.register(self.socket, select.POLLIN)
         self.lines: deque[bytes] = deque()
         self.rest = b""
 
@@ -86,7 +88,7 @@ class Peer:
         return data
 
     def _read(self, timeout: float) -> bytes | None:
-        if not select.select([self.socket], [], [], max(timeout, 0))[0]:
+        if not self.poller.poll(max(timeout, 0) * 1000):
             return None
         try:
             return self.socket.recv(1 << 16)

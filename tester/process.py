@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 from pathlib import Path
 
 from .addresses import Address
@@ -45,9 +46,9 @@ def _listening_inodes(address: Address) -> set[str]:
 
 def _owns(pid: int, inodes: set[str]) -> bool:
     with contextlib.suppress(OSError):
-        for fd in os.scandir(f"/proc/{pid}/fd"):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                if os.readlink(fd.path) in inodes:
+                if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
                     return True
     return False
 
@@ -63,9 +64,9 @@ def cpu_seconds(pid: int) -> float:
     """CPU time that all threads of `pid` have used, in seconds, to the nanosecond; 0 if it is gone."""
     total = 0
     with contextlib.suppress(OSError):
-        for task in os.scandir(f"/proc/{pid}/task"):
+        for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
-                total += int(Path(task.path, "schedstat").read_text("ascii").split()[0])
+                total += int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text("ascii").split()[0])
     return total / 1e9
 
 
@@ -78,3 +79,12 @@ def resident_bytes(pid: int) -> int:
 def open_files(pid: int) -> int:
     """How many file descriptors `pid` has open. Raises OSError if it is gone or not ours to see."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def allow_open_files(count: int) -> None:
+    """Let this process open so many files. Raises ValueError if the hard limit (ulimit -Hn) is lower."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        raise ValueError(f"{count} open files are needed, and only {hard} are allowed (ulimit -Hn)")
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))

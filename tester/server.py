@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -102,18 +103,28 @@ class LocalServer:
                 stdout=log,
                 stderr=log,
                 pass_fds=[sock.fileno() for _, sock in self.sockets],
-                env=os.environ | {"LISTEN_FDNAMES": names} | self.environment,
+                env=_own_environment() | {"LISTEN_FDNAMES": names} | self.environment,
             )
         try:
-            with connect(self.tcp, 20.0) as peer:
-                peer.ask(b"i glockd-tester")
+            answers = self._answers(20.0)
         except (OSError, Ended) as problem:
-            raise NotStarted(
-                f"{shlex.join(self.command)} does not answer: {self._said() or problem}"
-            ) from problem
+            raise NotStarted(self._complaint(str(problem))) from problem
+        if not answers:
+            raise NotStarted(self._complaint("it is silent"))
 
-    def _said(self) -> str:
-        return self.log.read_text("utf-8", "replace").strip()
+    def _answers(self, timeout: float) -> bool:
+        """Wait for its first reply, or its end."""
+        deadline = time.monotonic() + timeout
+        with connect(self.tcp, timeout) as peer:
+            peer.send(b"i glockd-tester\n")
+            while self.process is not None and self.process.poll() is None and time.monotonic() < deadline:
+                if peer.receive_line(0.1) is not None:
+                    return True
+        return False
+
+    def _complaint(self, otherwise: str) -> str:
+        said = self.log.read_text("utf-8", "replace").strip()
+        return f"{shlex.join(self.command)} does not answer: {said or otherwise}"
 
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -148,6 +159,12 @@ class LocalServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _own_environment() -> dict[str, str]:
+    """This process' environment without what would configure a glockd."""
+    foreign = ("GLOCKD_", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
 
 
 def _listen(family: socket.AddressFamily, address: tuple[str, int] | str) -> socket.socket:
