@@ -29,6 +29,7 @@ class Settings:
     core: int | None = None  # the processor for the load
     pid: int | None = None  # the server's process, where it is known
     echo: bool = False  # the server only echoes lines
+    hold: float = 0.0  # seconds for which each holder keeps the lock in `handover`
 
 
 @dataclass
@@ -113,11 +114,17 @@ def handover(address: Address, settings: Settings) -> Outcome:
 
     def in_c() -> load.Load:
         return load.handover(
-            address, waiters=waiters, rounds=100_000_000, seconds=seconds, echo=echo, core=settings.core
+            address,
+            waiters=waiters,
+            rounds=100_000_000,
+            seconds=seconds,
+            hold=settings.hold,
+            echo=echo,
+            core=settings.core,
         )
 
     def in_python() -> load.Load:
-        return pyload.handover(address, waiters=waiters, seconds=seconds, echo=echo)
+        return pyload.handover(address, waiters=waiters, seconds=seconds, hold=settings.hold, echo=echo)
 
     return _loaded(address, settings, in_c, in_python, "rounds")
 

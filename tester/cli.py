@@ -225,6 +225,9 @@ def _show_conformance(results: Sequence[conformance.Result], features: replay.Fe
 @click.option(
     "--rounds", "-r", default=3, show_default=True, type=click.IntRange(1, 100), help="Turns with --vs."
 )
+@click.option(
+    "--hold", default=0.0, type=click.FloatRange(0, 10), help="handover: seconds a holder keeps the lock."
+)
 @click.option("--core", type=click.IntRange(0), help="The processor for the load (taskset).")
 @click.option("--pid", type=click.IntRange(1), help="The server's process, if it cannot be found.")
 @click.option(
@@ -239,6 +242,7 @@ def bench_command(
     pipeline: int,
     seconds: float,
     rounds: int,
+    hold: float,
     core: int | None,
     pid: int | None,
     picture: Path | None,
@@ -249,7 +253,7 @@ def bench_command(
     The load comes from C programs that are compiled on the spot. With a local server its CPU time per
     command is told.
     """
-    settings = benchmarks.Settings(connections, pipeline, seconds, core, pid)
+    settings = benchmarks.Settings(connections, pipeline, seconds, core, pid, hold=hold)
     with plain_errors():
         if vs is None:
             turns = [[_measure(name, address, settings, json_output)]]

@@ -1,11 +1,12 @@
 /* Hand-over of one lock through a queue: from the holder's release to the grant at the next waiter.
  *
- *     handover tcp|unix HOST|PATH PORT|- WAITERS ROUNDS SECONDS lock|echo
+ *     handover tcp|unix HOST|PATH PORT|- WAITERS ROUNDS SECONDS HOLD lock|echo
  *
  * `lock`: WAITERS + 1 connections share one lock; the holder releases, whoever has waited longest must be granted, the old
  * holder queues again at the end. Measured is the time from just before the release is written to the grant's arrival at
  * a blocked read of the waiter. `echo`: the same steps against a server that echoes: a line is written, and the time
- * until the blocked read of its echo returns is measured. Ends after ROUNDS or SECONDS, whichever is first.
+ * until the blocked read of its echo returns is measured. Each holder keeps the lock for HOLD microseconds first, as one
+ * that has some work to do would: with 0 all processors stay awake and warm. Ends after ROUNDS or SECONDS.
  * Prints JSON: rounds, seconds, and the histogram. */
 #include "common.c"
 
@@ -29,10 +30,10 @@ static void expect(int fd, const char *start) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8)
-        fail("usage: handover tcp|unix HOST|PATH PORT|- WAITERS ROUNDS SECONDS lock|echo");
+    if (argc != 9)
+        fail("usage: handover tcp|unix HOST|PATH PORT|- WAITERS ROUNDS SECONDS HOLD lock|echo");
     resolve(argv[1], argv[2], argv[3]);
-    int count = atoi(argv[4]) + 1, rounds = atoi(argv[5]), locks = strcmp(argv[7], "lock") == 0;
+    int count = atoi(argv[4]) + 1, rounds = atoi(argv[5]), hold_us = atoi(argv[7]), locks = strcmp(argv[8], "lock") == 0;
     double seconds = atof(argv[6]);
     char get[80], release[80], inspect[80];
     size_t get_size = (size_t)snprintf(get, sizeof get, "wait 3600 handover-%d\n", getpid());
@@ -58,6 +59,8 @@ int main(int argc, char **argv) {
     int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9), t = start;
     for (; done < rounds && t < end; done++) {
         int next = (holder + 1) % count;
+        if (hold_us)
+            usleep((useconds_t)hold_us);
         int64_t from = now_ns();
         put(fds[holder], release, release_size);
         expect(locks ? fds[next] : fds[holder], yes);

@@ -118,15 +118,19 @@ def handover(
     waiters: int,
     rounds: int,
     seconds: float,
+    hold: float = 0.0,
     echo: bool = False,
     core: int | None = None,
 ) -> Load:
     """Release to next grant with `waiters` in the queue; or, with `echo`, a bare round trip; see handover.c.
 
+    Args:
+        hold: seconds for which each holder keeps the lock before it releases.
+
     Raises:
         NoCompiler, LoadFailed
     """
-    numbers = [str(waiters), str(rounds), f"{seconds:g}", "echo" if echo else "lock"]
+    numbers = [str(waiters), str(rounds), f"{seconds:g}", f"{hold * 1e6:.0f}", "echo" if echo else "lock"]
     result = _run([str(compiled("handover")), *_where(address), *numbers], core)
     histogram = Histogram.of(result["histogram"], result["longest_ns"])
     return Load(result["rounds"], result["rounds"], result["seconds"], 0, histogram)

@@ -59,7 +59,9 @@ def pingpong(address: Address, *, connections: int, pipeline: int, seconds: floa
     return Load(served, served, now - start, refused, histogram)
 
 
-def handover(address: Address, *, waiters: int, seconds: float, echo: bool = False) -> Load:
+def handover(
+    address: Address, *, waiters: int, seconds: float, hold: float = 0.0, echo: bool = False
+) -> Load:
     """What `load.handover` does. Raises LoadFailed."""
     name = b"py-handover-%d" % os.getpid()
     peers = [connect(address, 20.0) for _ in range(waiters + 1)]
@@ -73,6 +75,7 @@ def handover(address: Address, *, waiters: int, seconds: float, echo: bool = Fal
         start = now = time.monotonic()
         while (now := time.monotonic()) < start + seconds:
             following = (holder + 1) % len(peers)
+            time.sleep(hold)
             begun = time.monotonic_ns()
             peers[holder].send(b"r %b\n" % name)
             reply = peers[holder if echo else following].receive_line(20.0)

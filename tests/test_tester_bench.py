@@ -213,5 +213,5 @@ def test_the_figures_script_prints_a_table() -> None:
     )
     rows = [line for line in ran.stdout.splitlines() if line.startswith("| ")]
     assert rows[0] == "| what | target | measured | |"
-    assert len(rows) == 5, ran.stdout + ran.stderr
+    assert len(rows) == 6, ran.stdout + ran.stderr
     assert ran.returncode == ("**fail**" in ran.stdout)

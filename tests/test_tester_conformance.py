@@ -21,6 +21,7 @@ from glockd_tester.server import LocalServer
 from glockd_tester.transcript import Malformed, Transcript, read_transcript
 
 SETTLE = "0.02"
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
 COMBINATIONS = [
     "-history 100 -admin",
     "-registry=false",
@@ -60,8 +61,14 @@ def test_every_transcript_is_played_with_some_combination_of_flags() -> None:
 def test_with_old_verbs_only_no_new_word_is_sent() -> None:
     with LocalServer() as server:
         arguments = ["--tcp", str(server.tcp), "--unix", server.unix.path, "--ws", str(server.ws)]
-        code, report = run(*arguments, "--old-verbs-only")
+        files = [
+            str(conformance.CONVERSATIONS),
+            str(TRANSCRIPTS / "ws-basics.json"),
+            str(TRANSCRIPTS / "unix-basics.json"),
+        ]
+        code, report = run(*arguments, "--old-verbs-only", *files)
         assert code == 0
+        assert report["passed"] == 2
         reasons = {result["reason"] for result in report["results"] if result["name"].startswith("new-")}
         assert all("extensions" in reason or "flags" in reason for reason in reasons)
 
@@ -125,7 +132,7 @@ def test_an_original_is_told_from_a_clone() -> None:
 
 
 def test_a_server_that_says_something_else_fails() -> None:
-    steps = Path(__file__).parent / "transcripts" / "exclusive-get-release.json"
+    steps = TRANSCRIPTS / "exclusive-get-release.json"
     with serving(OneLineARead) as address:
         code, report = run("--tcp", str(address), "--timeout", "0.1", str(steps))
     assert code == 1
