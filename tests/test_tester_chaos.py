@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,31 @@ def test_tokens_grow_and_promises_hold_when_the_server_is_killed(tmp_path: Path)
     report = chaos.run(settings, options=["-state-dir", str(tmp_path)])
     assert report.violations == []
     assert report.faults["server killed"] >= 1
+
+
+LAST_COME_FIRST_SERVED = """
+from glockd.core.locks import LockTable
+serve = LockTable._serve
+def bad(self, name, lock, now):
+    latest_first = list(reversed(lock.waiters.items()))
+    lock.waiters.clear()
+    lock.waiters.update(latest_first)
+    return serve(self, name, lock, now)
+LockTable._serve = bad
+"""
+TOKENS_SHRINK = """
+import glockd.tokens
+glockd.tokens.from_clock = lambda wall: iter(range(1_000_000, 0, -1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("bug", "rule"), [(LAST_COME_FIRST_SERVED, "fifo"), (TOKENS_SHRINK, "tokens")], ids=["fifo", "tokens"]
+)
+def test_a_bug_planted_in_the_daemon_is_found(bug: str, rule: str) -> None:
+    command = [sys.executable, "-c", f"{bug}\nfrom glockd.cli import main\nmain()"]
+    report = chaos.run(chaos.Settings(seed=8, seconds=2, workers=2), command=command)
+    assert rule in {violation.rule for violation in report.violations}
 
 
 def test_a_server_that_is_not_ours_can_be_tortured_too() -> None:

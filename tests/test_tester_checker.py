@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,14 @@ def test_a_planted_fault_is_found(fault: Callable[[Story], None], rule: str) -> 
 
 def test_every_rule_has_a_planted_fault() -> None:
     assert set(PLANTED.values()) == RULES.keys()
+
+
+def test_every_rule_is_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "tester.md").read_text("utf-8")
+    documented = set(
+        re.findall(r"^\| ([a-z ]+) \|", text.partition("| rule |")[2].partition("\n\n")[0], re.MULTILINE)
+    )
+    assert documented == RULES.keys()
 
 
 def test_what_a_correct_server_may_do_is_no_fault() -> None:
