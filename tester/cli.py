@@ -192,20 +192,24 @@ def _show_conformance(results: Sequence[conformance.Result], features: replay.Fe
     console = Console()
     for result in results:
         if result.outcome == "failed":
-            console.print(f"[red]failed[/] {escape(result.name)}: {escape(result.reason)}", highlight=False)
+            console.print(
+                f"[red]failed[/] {escape(result.name)}: {escape(result.reason)}",
+                highlight=False,
+                soft_wrap=True,
+            )
     reasons: dict[str, int] = {}
     for result in results:
         if result.outcome == "skipped":
             reasons[result.reason] = reasons.get(result.reason, 0) + 1
     for reason, count in reasons.items():
-        console.print(f"skipped {count}: {escape(reason)}", highlight=False)
+        console.print(f"skipped {count}: {escape(reason)}", highlight=False, soft_wrap=True)
     kind = (
         "a glockd with the new verbs"
         if "extensions" in features.names
         else "a server with the old verbs only"
     )
     passed, failed = (sum(r.outcome == outcome for r in results) for outcome in ("passed", "failed"))
-    console.print(f"{kind}: {passed} passed, {failed} failed", highlight=False)
+    console.print(f"{kind}: {passed} passed, {failed} failed", highlight=False, soft_wrap=True)
 
 
 # bench
@@ -332,15 +336,15 @@ def _draw(picture: Path, name: str, turns: Sequence[Sequence[benchmarks.Outcome]
 def _show_bench(turns: Sequence[Sequence[benchmarks.Outcome]]) -> None:
     console = Console()
     for outcome in turns[-1]:
-        console.print(f"[bold]{outcome.name}[/] {escape(outcome.server)}", highlight=False)
+        console.print(f"[bold]{outcome.name}[/] {escape(outcome.server)}", highlight=False, soft_wrap=True)
         for figure, value in outcome.figures.items():
-            console.print(f"  {figure.replace('_', ' '):<30} {value:>14,g}", highlight=False)
+            console.print(f"  {figure.replace('_', ' '):<30} {value:>14,g}", highlight=False, soft_wrap=True)
         for line in outcome.histogram.bars():
-            console.print(f"  {line}", highlight=False, no_wrap=True)
+            console.print(f"  {line}", highlight=False, soft_wrap=True)
         if outcome.note:
-            console.print(f"[yellow]{outcome.note}", highlight=False)
+            console.print(f"[yellow]{outcome.note}", highlight=False, soft_wrap=True)
     if len(turns[0]) == 2:
-        table = Table("figure", "ratio, first to second", title=f"medians of {len(turns)} turns")
+        table = Table("figure", "ratio, first to second", title=f"medians, turns: {len(turns)}")
         for figure, ratio in _ratios(turns).items():
             table.add_row(figure.replace("_", " "), f"{ratio:.3f}")
         console.print(table)
@@ -440,13 +444,19 @@ def _verdict(
                 if isinstance(value, dict)
                 else value
             )
-            console.print(f"{key:<12} {text}", highlight=False)
+            console.print(f"{key:<12} {text}", highlight=False, soft_wrap=True)
         for violation in violations[:20]:
-            console.print(f"[red]{violation.rule}[/] {escape(violation.what)}", highlight=False)
+            console.print(
+                f"[red]{violation.rule}[/] {escape(violation.what)}", highlight=False, soft_wrap=True
+            )
         if len(violations) > 20:
             console.print(f"… and {len(violations) - 20} more")
         where = f", history in {file}" if file else ""
-        console.print(f"{len(violations)} violations of {len(checker.RULES)} rules{where}", highlight=False)
+        console.print(
+            f"{len(violations)} violations of {len(checker.RULES)} rules{where}",
+            highlight=False,
+            soft_wrap=True,
+        )
     sys.exit(FAILED if violations else 0)
 
 
@@ -487,5 +497,5 @@ def doctor_command(address: Address, idle: float, dead_peer: float, json_output:
         console = Console()
         for finding in findings:
             mark = "[yellow]![/]" if finding.worry else "[green]✓[/]"
-            console.print(f"{mark} {escape(finding.sentence)}", highlight=False)
+            console.print(f"{mark} {escape(finding.sentence)}", highlight=False, soft_wrap=True)
     sys.exit(FAILED if any(finding.worry for finding in findings) else 0)
