@@ -268,7 +268,7 @@ def the_dead(facts: Facts) -> Iterator[Finding]:
 def _granted_after_half_close(facts: Facts) -> Iterator[Finding]:
     for claim in _claims(facts):
         session = claim.session
-        if session.how != "half-closed" or claim.hold is None:
+        if session.how != "half-closed" or claim.hold is None or claim.operation.end < session.ending:
             continue
         noticed = facts.noticed(session.ending)
         for hold in facts.possible(claim.key, session.ending, noticed, session):

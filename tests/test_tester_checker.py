@@ -266,7 +266,10 @@ def test_what_a_correct_server_may_do_is_no_fault() -> None:
     story.asks("a", 8.3, "g y", YES.format("y")).asks("b", 8.4, "g y", YES.format("y"))
     # Half-closed while it waited, and answered no.
     story.asks("c", 9, "wait 20 y", NO.format("y"), took=1.5).ends("c", 10, "half-closed")
-    story.asks("a", 10, "q", "command_q: 1\nconnections: 4\nlocks: 0")
+    # Had a lock and gave it back, and half-closed much later, when somebody else had that lock.
+    story.opens("d").asks("d", 11, "g z", YES.format("z")).asks("d", 12, "r z", "1 Lock Release Success: z")
+    story.asks("b", 13, "g z", YES.format("z")).ends("d", 14, "half-closed")
+    story.asks("a", 10, "q", "command_q: 1\nconnections: 5\nlocks: 0")
     assert story.broken() == set()
 
 
