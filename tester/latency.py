@@ -57,14 +57,14 @@ class Histogram:
         return [(2 ** (i / steps), 2 ** ((i + 1) / steps), count) for i, count in sums.items()]
 
     def bars(self) -> list[str]:
-        """The histogram as lines of text, without what is rarer than 0.01 %."""
-        rows = self.coarse()
+        """The histogram as lines of text, without the ends where a line stands for less than 0.01 %."""
+        rows, total = self.coarse(), self.total or 1
+        seen = [i for i, (_, _, count) in enumerate(rows) if count / total >= 0.0001]
+        rows = rows[seen[0] : seen[-1] + 1] if seen else []
         most = max((count for _, _, count in rows), default=1)
-        total = self.total or 1
         return [
             f"{duration(low):>9} {'█' * round(BAR * count / most):<{BAR}} {100 * count / total:6.2f} %"
             for low, _, count in rows
-            if count / total >= 0.0001
         ]
 
 

@@ -183,6 +183,8 @@ def test_percentiles_are_those_of_the_samples() -> None:
     assert all(one[1] == two[0] for one, two in pairwise(rows))
     assert len(histogram.bars()) == len(rows)
     assert Histogram().bars() == []
+    lonely = Histogram.of([(1000.0, 1), (100_000.0, 20_000), (400_000.0, 20_000)], 400_000)
+    assert [lonely.bars()[i].split()[0] for i in (0, -1)] == ["82.6", "330"]  # the 1 µs is not shown
 
 
 def test_durations_have_their_unit() -> None:
