@@ -115,7 +115,10 @@ class Daemon:
             notices = outbox[:]
             outbox.clear()
             for notice in notices:
-                self._tell(notice)
+                if type(notice) is Granted:
+                    self.clients[notice.waiter.session].granted(notice)
+                else:
+                    self._tell(notice)
         self._arm()
 
     def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
@@ -139,8 +142,6 @@ class Daemon:
 
     def _tell(self, notice: Notice) -> None:
         match notice:
-            case Granted(waiter=waiter):
-                self.clients[waiter.session].granted(notice)
             case TimedOut(waiter=waiter):
                 self.clients[waiter.session].timed_out()
             case Expired(hold=hold):
