@@ -255,7 +255,7 @@ SEEN: Counter[str] = Counter()
 
 
 @given(plays(LINES, "abcde", most=60))
-@settings(max_examples=700)
+@settings(max_examples=400)
 def test_refused_exactly_if_it_could_never_be_granted(steps: list[Step]) -> None:
     play = Play()
     try:
@@ -273,7 +273,7 @@ KEEN = (
 
 
 @given(plays(KEEN, "abcdef", most=80))
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_refused_exactly_even_if_all_want_everything(steps: list[Step]) -> None:
     play = Play()
     try:
@@ -286,8 +286,8 @@ def test_the_plays_have_seen_enough() -> None:
     """Both properties above are worth something: many waits were queued, and many refused."""
     if not SEEN:
         pytest.skip("they have not run")
-    assert SEEN["refused"] > 300
-    assert SEEN["queued"] > 3000
+    assert SEEN["refused"] > 200
+    assert SEEN["queued"] > 2000
 
 
 # What it costs

@@ -170,8 +170,10 @@ def test_many_leases_end_in_their_order(daemon: Daemon) -> None:
     for name in shuffled * 2:
         alice.hears(f"1 Lock Lease Success: {name}")
     time_passes(daemon, 1)
-    for name in names:
-        alice.hears_bytes(f"! lost {name} expired\n")
+    lost = [alice.hears_a_line().decode() for _ in names]
+    if daemon.transport != "conversation":
+        lost.sort(key=lambda line: int(line.split()[2]))  # between two leases any time may have passed
+    assert lost == [f"! lost {name} expired\n" for name in names]
     bob.says("g 0").hears("1 Lock Get Success: 0")
     daemon.counts(locks=1, orphans=0)
 
@@ -226,12 +228,11 @@ def test_the_renewals_of_many_clients_are_read_first(glockd: Spawner) -> None:
         client.says(f"g {number}", f"lease 0.3 {number}")
     for number, client in enumerate(clients):
         client.hears(f"1 Lock Get Success: {number}").hears(f"1 Lock Lease Success: {number}")
-        # Half of them have said much before that, too.
-        daemon.gets(signal.SIGSTOP) if number == 39 else None
+    daemon.gets(signal.SIGSTOP)
     try:
         wait_until(lambda: is_stopped(daemon))
         for number, client in enumerate(clients):
-            if number % 2:
+            if number % 2:  # half of them have much to say before that
                 client.says(*["ping"] * 200)
             client.says(f"lease 60 {number}")
         time.sleep(0.6)

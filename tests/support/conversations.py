@@ -60,17 +60,22 @@ class ConversationDaemon:
     def deliver(self) -> None:
         """Tell those concerned what has happened, until nothing more does."""
         while self.outbox:
-            notice = self.outbox.pop(0)
-            if isinstance(notice, Granted):
-                self.talks[notice.waiter.session].goes_on(granted=notice)
-            elif isinstance(notice, TimedOut):
-                self.talks[notice.waiter.session].goes_on()
-            elif isinstance(notice, Expired):
-                self.tell_of_loss(notice.hold, b"expired")
-            elif isinstance(notice, Kicked) and notice.session in self.talks:
-                for hold in list(notice.session.holds):
-                    self.tell_of_loss(hold, b"kicked")
-                self.talks[notice.session].vanishes(KICKED)
+            notices = self.outbox[:]
+            self.outbox.clear()
+            for notice in notices:
+                self.tell(notice)
+
+    def tell(self, notice: Notice) -> None:
+        if isinstance(notice, Granted | TimedOut):
+            client = self.talks.get(notice.waiter.session)
+            if client is not None:
+                client.goes_on(notice if isinstance(notice, Granted) else None)
+        elif isinstance(notice, Expired):
+            self.tell_of_loss(notice.hold, b"expired")
+        elif isinstance(notice, Kicked) and notice.session in self.talks:
+            for hold in list(notice.session.holds):
+                self.tell_of_loss(hold, b"kicked")
+            self.talks[notice.session].vanishes(KICKED)
 
     def tell_of_loss(self, hold: Hold, reason: bytes) -> None:
         client = self.talks.get(hold.session)
