@@ -140,9 +140,14 @@ class Daemon:
     def _tell(self, notice: Notice) -> None:
         match notice:
             case Granted(waiter=waiter):
-                self.clients[waiter.session].granted(notice)
+                # An earlier notice may have ended the session: then nobody is left to be told.
+                client = self.clients.get(waiter.session)
+                if client is not None:
+                    client.granted(notice)
             case TimedOut(waiter=waiter):
-                self.clients[waiter.session].timed_out()
+                client = self.clients.get(waiter.session)
+                if client is not None:
+                    client.timed_out()
             case Expired(hold=hold):
                 self._tell_of_loss(hold, b"expired")
             case Kicked(session=session):
