@@ -48,7 +48,7 @@ from glockd.transports.client import Client
 from glockd.transports.stream import StreamProtocol
 from glockd.transports.websocket import WebSocketProtocol
 from glockd.web import app
-from glockd.wire.language import VERBS, lost
+from glockd.wire.language import VERBS, lost, normalise
 from glockd.wire.policy import Policy
 from glockd.wire.reports import text
 
@@ -329,7 +329,7 @@ def read_secrets(path: str) -> tuple[bytes, ...]:
         lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise StartError(f"-auth-file: {path}: {error.strerror}") from error
-    secrets = tuple(b" ".join(line.split()) for line in lines if line.strip())
+    secrets = tuple(secret for secret in map(normalise, lines) if secret)
     if not secrets:
         raise StartError(f"-auth-file: {path}: there is no secret in it")
     return secrets
