@@ -20,8 +20,27 @@ from glockd.wire.language import VERBS
 SECRETS = ("s3cret", "correct horse battery staple", "gr\u00fc\u00df dich")
 FILE = f"\n{SECRETS[0]}\n   {SECRETS[1].replace(' ', '   ')}  \r\n\n{SECRETS[2]}\n"
 LINES = [*(verb.syntax.replace("[", "").replace("]", "") for verb in VERBS.values() if verb.word != b"auth")]
-JUNK = ["", " ", "nonsense", "AUTH s3cret", "authenticate s3cret", "auth\ts3cret", b"\xff\xfe", "s3cret", "help me"]
-WRONG = ["auth", "auth ", "auth wrong", "auth s3cre", "auth s3cretX", "auth S3CRET", "auth s3cret x", "auth s3cret, g"]
+JUNK = [
+    "",
+    " ",
+    "nonsense",
+    "AUTH s3cret",
+    "authenticate s3cret",
+    "auth\ts3cret",
+    b"\xff\xfe",
+    "s3cret",
+    "help me",
+]
+WRONG = [
+    "auth",
+    "auth ",
+    "auth wrong",
+    "auth s3cre",
+    "auth s3cretX",
+    "auth S3CRET",
+    "auth s3cret x",
+    "auth s3cret, g",
+]
 
 
 class GuardedProcess:
@@ -211,7 +230,9 @@ def test_secrets_are_read_as_the_line_language_would(tmp_path: Path) -> None:
     assert read_secrets("") == ()
 
 
-@pytest.mark.parametrize(("content", "reason"), [("\n \n\t\n", "there is no secret in it"), (None, "No such file or directory")])
+@pytest.mark.parametrize(
+    ("content", "reason"), [("\n \n\t\n", "there is no secret in it"), (None, "No such file or directory")]
+)
 def test_a_file_without_secrets_is_no_open_door(tmp_path: Path, content: str | None, reason: str) -> None:
     path = tmp_path / "secrets"
     if content is not None:

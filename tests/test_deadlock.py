@@ -244,7 +244,12 @@ def test_a_long_chain_without_an_end_is_no_deadlock(daemon: Daemon) -> None:
 # Any play, against the model: refused exactly when it could never be granted
 
 LINES = (
-    *(f"{verb} {patience} {name}" for verb in ("wait", "read") for patience in ("inf", "0") for name in "pqr"),
+    *(
+        f"{verb} {patience} {name}"
+        for verb in ("wait", "read")
+        for patience in ("inf", "0")
+        for name in "pqr"
+    ),
     *(f"share {patience} {limit} {name}" for patience in ("inf", "0") for limit in (1, 2) for name in "st"),
     *(f"r {name}" for name in "pqr"),
     *("sg s", "sr s", "sr t"),

@@ -222,7 +222,10 @@ def test_history_tells_of_waits_that_were_in_vain(daemon: Daemon) -> None:
     time_passes(daemon, 1)
     bob.hears("0 Lock Get Failure: vain")
     found = events(alice, "vain")[-2:]
-    assert [(entry["event"], entry["mode"]) for entry in found] == [("cancelled", "write"), ("timed out", "read")]
+    assert [(entry["event"], entry["mode"]) for entry in found] == [
+        ("cancelled", "write"),
+        ("timed out", "read"),
+    ]
     for entry in found:
         is_about(bob, entry, daemon.transport)
         assert (entry["token"], entry["held"], entry["detail"]) == (None, 0, "")

@@ -283,7 +283,7 @@ def last_event(client: Client) -> dict[str, Any]:
 def test_a_step_of_the_wall_clock_changes_nothing(
     glockd: Spawner, tmp_path: Path, fake_time: Callable[[str], dict[str, str]], step: str
 ) -> None:
-    daemon = glockd("-history", "100", **fake_time("+0"))
+    daemon = glockd("-history", "100", listen=("tcp",), **fake_time("+0"))
     alice, bob, carol = (daemon.client() for _ in range(3))
     alice.says("g job", "lease 1000 job").hears("1 Lock Get Success: job").hears("1 Lock Lease Success: job")
     alice.says("g short").hears("1 Lock Get Success: short")

@@ -92,7 +92,7 @@ def test_notify_can_be_switched(daemon: Daemon) -> None:
         alice.says(f"notify {word}", f"g {number}", f"lease 0.01 {number}")
         alice.hears("1 ok").hears(f"1 Lock Get Success: {number}").hears(f"1 Lock Lease Success: {number}")
         time_passes(daemon, 1)
-        wait_until(lambda n=number: holders(bob, str(n)) == [])  # type: ignore[misc]
+        wait_until(lambda n=number: holders(bob, str(n)) == [])
         if word == "on":
             alice.hears_bytes(f"! lost {number} expired\n")
     alice.says("ping").hears("1 pong")

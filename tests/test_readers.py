@@ -127,7 +127,17 @@ def test_reading_has_nothing_to_do_with_sharing(daemon: Daemon) -> None:
 
 # Any mixture
 
-LINES = ("wait inf job", "wait 0 job", "read inf job", "read 0 job", "r job", "r job", "token job", "cancel", "dies")
+LINES = (
+    "wait inf job",
+    "wait 0 job",
+    "read inf job",
+    "read 0 job",
+    "r job",
+    "r job",
+    "token job",
+    "cancel",
+    "dies",
+)
 
 
 @given(plays(LINES, "abcdef", most=60))

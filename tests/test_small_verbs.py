@@ -7,12 +7,15 @@ import re
 import pytest
 from support.clients import Text
 from support.daemons import Daemon, Observer
-from support.locks import explained, holders, waits
+from support.locks import explained, holders
 
 from glockd import __version__
 
-OLD = "g r i sg sr si d sd dump iam me who q".split()
-NEW = "wait read share cancel lease token check explain history notify kick bound ping version help auth".split()
+OLD = ["g", "r", "i", "sg", "sr", "si", "d", "sd", "dump", "iam", "me", "who", "q"]
+NEW = [
+    *("wait", "read", "share", "cancel", "lease", "token", "check", "explain"),
+    *("history", "notify", "kick", "bound", "ping", "version", "help", "auth"),
+]
 
 
 def test_ping(daemon: Daemon) -> None:
@@ -74,7 +77,21 @@ def test_a_verb_that_is_a_word_alone_takes_no_argument(daemon: Daemon, verb: str
 @pytest.mark.transports("conversation")
 def test_who_uses_no_new_verb_sees_no_new_counter(daemon: Daemon) -> None:
     alice, bob = daemon.client(), daemon.client()
-    for line in ("g a", "sg b", "iam Alice", "me", "who", "d", "sd", "dump", "i a", "si b", "r a", "sr b", "x"):
+    for line in (
+        "g a",
+        "sg b",
+        "iam Alice",
+        "me",
+        "who",
+        "d",
+        "sd",
+        "dump",
+        "i a",
+        "si b",
+        "r a",
+        "sr b",
+        "x",
+    ):
         alice.says(line)
     alice.asked.clear()
     alice.buffer = b""  # type: ignore[attr-defined]
@@ -98,7 +115,7 @@ def test_a_new_verb_is_counted_from_its_first_use(daemon: Daemon, verb: str) -> 
 
 
 def test_new_verbs_leave_the_old_counters_alone(daemon: Daemon) -> None:
-    alice, bob = daemon.client(), daemon.client()
+    alice = daemon.client()
     alice.says("wait 0 a", "read 0 b", "share 0 1 c", "token a", "lease 5 a", "check 1 a", "notify on")
     for _ in range(7):
         alice.hears_a_line()
@@ -108,12 +125,45 @@ def test_new_verbs_leave_the_old_counters_alone(daemon: Daemon) -> None:
 
 # Bad arguments
 
-NOT_SECONDS = [
-    *("", "-1", "+1", "1e3", "nan", "NaN", "1_0", "-0", "0x10", "Inf", "INF", "infinity", "-inf", "1,5", "1.2.3"),
+NOT_SECONDS: list[Text] = [
+    *(
+        "",
+        "-1",
+        "+1",
+        "1e3",
+        "nan",
+        "NaN",
+        "1_0",
+        "-0",
+        "0x10",
+        "Inf",
+        "INF",
+        "infinity",
+        "-inf",
+        "1,5",
+        "1.2.3",
+    ),
     *(".", "..", "5s", "--1", "\u0661\u0662", "\uff11", "1\u200b", "\u221e", b"\xff", b"1\0"),
 ]
-NOT_NUMBERS = [
-    *("", "0", "00", "-1", "+1", "1.0", "1e3", "1_0", "0x1", "inf", "nan", "one", "1,000", "\u0661", "\uff11", b"\xff"),
+NOT_NUMBERS: list[Text] = [
+    *(
+        "",
+        "0",
+        "00",
+        "-1",
+        "+1",
+        "1.0",
+        "1e3",
+        "1_0",
+        "0x1",
+        "inf",
+        "nan",
+        "one",
+        "1,000",
+        "\u0661",
+        "\uff11",
+        b"\xff",
+    ),
     "1" * 19,
 ]
 
@@ -124,7 +174,11 @@ def line(template: str, word: Text) -> bytes:
 
 CASES = [
     *((line("wait ? job", word), "SECONDS") for word in NOT_SECONDS),
-    *((line(f"{verb} ? job", word), "SECONDS") for verb in ("read", "lease") for word in ("", "-1", "1_0", "nan")),
+    *(
+        (line(f"{verb} ? job", word), "SECONDS")
+        for verb in ("read", "lease")
+        for word in ("", "-1", "1_0", "nan")
+    ),
     *((line("share ? 5 job", word), "SECONDS") for word in ("x", "-1", "1_0", "nan", "\u0661")),
     *((line("share 0 ? job", word), "LIMIT") for word in NOT_NUMBERS),
     *((line("check ? job", word), "TOKEN") for word in NOT_NUMBERS),

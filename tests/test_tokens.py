@@ -104,7 +104,9 @@ def test_the_tokens_of_all_readers_are_current(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("with_folder", [True, False], ids=["-state-dir", "clock"])
-def test_tokens_grow_over_restarts(glockd: Spawner, tmp_path: Path, how: signal.Signals, with_folder: bool) -> None:
+def test_tokens_grow_over_restarts(
+    glockd: Spawner, tmp_path: Path, how: signal.Signals, with_folder: bool
+) -> None:
     flags = ("-state-dir", str(tmp_path / "state")) if with_folder else ()
     last = 0
     for _ in range(3):

@@ -163,7 +163,9 @@ class Model:
                 grip = self.mine(who, ("exclusive", name))
                 if grip is not None:
                     grip.leased = seconds != "inf"
-                self.tell(who, f"{'1' if grip else '0'} Lock Lease {'Success' if grip else 'Failure'}: {name}\n")
+                self.tell(
+                    who, f"{'1' if grip else '0'} Lock Lease {'Success' if grip else 'Failure'}: {name}\n"
+                )
             case "token":
                 grip = self.mine(who, ("exclusive", words[0]))
                 self.tell(who, f"{grip.token if grip else 0} Lock Token: {words[0]}\n")
