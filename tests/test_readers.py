@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from support.daemons import Daemon
 from support.locks import explained, holders, in_line, line_is, waits
@@ -73,7 +75,7 @@ def test_readers_and_writers_are_served_in_the_order_they_came(daemon: Daemon) -
     line[2].says("r job").hears("1 Lock Release Success: job")
     line[3].hears("1 Lock Get Success: job")
     assert holders(alice, "job") == [line[3].address]
-    for before, after in zip(line[3:], line[4:], strict=False):
+    for before, after in pairwise(line[3:]):
         before.says("r job").hears("1 Lock Release Success: job")
         after.hears("1 Lock Get Success: job")
 
