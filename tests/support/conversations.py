@@ -90,6 +90,9 @@ class ConversationDaemon:
             self.outbox += self.state.expire(self.now, 1)
             self.deliver()
         self.now = end
+        # Nothing more is due, so that nothing may end.
+        self.outbox += self.state.expire(end, 1)
+        self.deliver()
 
     def counts(self, **changes: int) -> None:
         found = self.observer.counters()
