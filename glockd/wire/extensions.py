@@ -246,7 +246,7 @@ def auth(talk: Conversation, secret: bytes, now: float) -> bytes | None:
     if secrets and not sum([hmac.compare_digest(secret, one) for one in secrets]):
         return refuse(talk, secret, now)
     talk.authorise()
-    # The verbs that are in force now are for the lines behind this one, in the same packet too.
+    # A pause: what came along behind it is to be served by the verbs that are allowed from now on.
     talk.late = OK
     return None
 
