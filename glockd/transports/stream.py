@@ -70,10 +70,11 @@ class StreamProtocol(Client):
         if session is None:
             return
         now = self.door.now()
-        self.talk.end_of_input(now)
+        how = how_it_ended(exc)
+        self.talk.end_of_input(now, how)
         while self.talk.more:
             self.talk.resume(now)
-        self.door.part(session, how_it_ended(exc), _nothing)
+        self.door.part(session, how, _nothing)
 
     def push(self, reply: bytes) -> None:
         if not self.transport.is_closing():

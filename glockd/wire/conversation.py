@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from glockd.core.events import Granted, Misspoken, Notice
-from glockd.core.history import CANCELLED
+from glockd.core.history import CANCELLED, ORPHANED
 from glockd.core.locks import WHOLE, LockTable, Waiter
 from glockd.core.sessions import Session
 from glockd.core.state import State
@@ -112,12 +112,16 @@ class Conversation:
         waiter = self._stop_waiting()
         return b"" if waiter is None else waited_in_vain(waiter)
 
-    def withdraw(self, now: float) -> bytes:
-        """End the wait in progress, if there is one, and give its reply."""
+    def withdraw(self, now: float, how: str = "") -> bytes:
+        """End the wait in progress, if there is one, and give its reply.
+
+        Args:
+            how: how the session ends, if that is why: closed, reset or dead peer.
+        """
         waiter = self._stop_waiting()
         if waiter is None:
             return b""
-        self.outbox += waiter.table.withdraw(waiter, now, CANCELLED)
+        self.outbox += waiter.table.withdraw(waiter, now, ORPHANED if how else CANCELLED, how)
         return waited_in_vain(waiter)
 
     def cancel(self, now: float) -> list[bytes]:
@@ -129,7 +133,7 @@ class Conversation:
         """Be ready for what the client has sent meanwhile; what it waited for, if it did."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
-            self.more = self.ended or bool(self.unread)
+            self.more = self.busy = self.ended or bool(self.unread)
         return waiter
 
     def is_cancel(self, line: bytes) -> bool:

@@ -115,13 +115,16 @@ class LineConversation(Conversation):
         replies = self.receive(b"", now)
         return replies + self._finish(now) if self.ended and not self.more else replies
 
-    def end_of_input(self, now: float) -> bytes:
+    def end_of_input(self, now: float, how: str = "closed") -> bytes:
         """Carry out what is left, an unfinished line too; a wait in progress ends. The replies.
 
         Call `resume` as long as there is `more`; then nothing more comes from this client.
+
+        Args:
+            how: closed, reset or dead peer.
         """
         self.ended = True
-        reply = self.withdraw(now)
+        reply = self.withdraw(now, how)
         return reply if self.more else reply + self._finish(now)
 
     def _finish(self, now: float) -> bytes:
