@@ -24,11 +24,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("glockd/core", "glockd/wire")
-TESTS = (
-    "tests/test_core_properties.py",
-    "tests/test_wire_properties.py",
-    "tests/test_conversations.py",
-    "tests/test_extensions.py",
+TESTS = tuple(
+    f"tests/test_{name}.py"
+    for name in (
+        "core_properties",
+        "wire_properties",
+        "conversations",
+        "waiting",
+        "readers",
+        "share",
+        "leases",
+        "deadlock",
+        "auth",
+        "small_verbs",
+        "explain_and_history",
+        "notify_and_kick",
+        "tokens",
+    )
 )
 NEEDED = ("glockd", "tests", "docs", "pyproject.toml")
 LIMIT = 90.0  # seconds for the tests on one mutant; they take a tenth of it
