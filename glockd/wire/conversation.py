@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 
 from glockd.core.events import Granted, Misspoken, Notice
 from glockd.core.history import CANCELLED
@@ -12,11 +15,20 @@ from glockd.core.state import State
 from glockd.wire.extensions import granted_reply, refuse, waited_in_vain
 from glockd.wire.handlers import BARE, HANDLERS, UNAUTHORISED, Handlers
 from glockd.wire.language import CANCELLED as CANCELLED_REPLY
-from glockd.wire.language import LF, SPACE, TOO_MANY_LOCKS, TOO_MANY_WAITERS, normalise, trim
+from glockd.wire.language import (
+    LF,
+    NO_TLS,
+    SPACE,
+    TLS_RECORD,
+    TOO_MANY_LOCKS,
+    TOO_MANY_WAITERS,
+    normalise,
+    trim,
+)
 from glockd.wire.policy import Policy
 
-# A reply up to this many bytes may be followed by others at once.
-SHORT = 4096
+# Neither is a command: the beginning of a TLS handshake, an HTTP request that has a body.
+_FOREIGN = re.compile(TLS_RECORD + rb"|POST [^ ]+ HTTP/1\.[01]\Z")
 
 
 class Conversation:
@@ -32,6 +44,7 @@ class Conversation:
     __slots__ = (
         "busy",
         "counts",
+        "deaf",
         "ended",
         "exclusive",
         "handlers",
@@ -40,6 +53,7 @@ class Conversation:
         "notify",
         "outbox",
         "over",
+        "pieces",
         "policy",
         "session",
         "shared",
@@ -66,7 +80,9 @@ class Conversation:
             False  # not ready for a new command at once: one of the following, or part of a line is there
         )
         self.more = False  # there is more to carry out: call `resume` when others have had their turn
+        self.pieces: Iterator[bytes] | None = None  # the rest of a long reply
         self.ended = False  # no more input will come, so nothing may wait
+        self.deaf = False  # nobody hears the replies any more, so long ones are not made
         self.over = False  # the last reply has been given: hang up
         self.notify = False  # tell of holds that ended without this session's doing
 
@@ -96,7 +112,7 @@ class Conversation:
             self.state.stats.invalid_commands += 1
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
-            return b""
+            return self.end_foreign(command) if _FOREIGN.match(command) else b""
         self.counts[word] += 1
         return handler(self, normalise(argument), now)
 
@@ -141,11 +157,35 @@ class Conversation:
     # For those who carry out commands
 
     def pause_behind(self, reply: bytes) -> bytes | None:
-        """Give `reply`, and let others have their turn before the next command; for replies that may be long."""
-        if len(reply) <= SHORT and not self.over:
-            return reply
+        """Give `reply`, and let others have their turn before the next command; for what may take long."""
         self.late = reply
+        self.more = True
         return None
+
+    def recite(self, pieces: Iterator[bytes]) -> bytes | None:
+        """Give a reply that may be very long, others having their turn between its pieces.
+
+        Args:
+            pieces: makes the reply as it goes; each piece should take a few milliseconds at the most.
+        """
+        if self.deaf:
+            return b""
+        first = next(pieces, b"")
+        second = next(pieces, None)
+        if second is not None:
+            self.pieces = chain((second,), pieces)
+        return self.pause_behind(first)
+
+    def end_foreign(self, command: bytes) -> bytes | None:
+        """End the talk with somebody who speaks another protocol.
+
+        A TLS client would wait for ever for its handshake. A browser can be made, by any page, to post commands here
+        (cross-protocol scripting); what it sends begins with the request line.
+        """
+        what, reply = ("tls", NO_TLS) if command.startswith(TLS_RECORD) else ("http", b"")
+        self.policy.refused[what] += 1
+        self.over = True
+        return self.pause_behind(reply)
 
     def holds_whole(self, name: bytes) -> bool:
         """Whether this session has the exclusive lock `name` for itself."""

@@ -18,6 +18,9 @@ LINE_END = 0x0A
 # The longest line that is read whole; a longer one is cut here and the rest is the next line.
 MAX_LINE = 4096
 
+# How a TLS handshake begins (RFC 8446, 5.1: type 22, version 3). No command does.
+TLS_RECORD = b"\x16\x03"
+
 # Unicode's White_Space over the bytes of its UTF-8 encodings: exact, whatever else the bytes are. (str.split knows
 # U+001C to U+001F besides, bytes.split only ASCII.)
 _SPACE = rb"[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"  # to U+3000
@@ -126,6 +129,7 @@ PONG = b"1 pong\n"
 CANCELLED = b"1 Cancelled\n"
 NOTHING_TO_CANCEL = b"0 Nothing To Cancel\n"
 NOT_AUTHORISED = b"0 Not Authorised\n"
+NO_TLS = b"0 No TLS Here\n"
 
 # Refusals, to be followed by what was asked for.
 BAD_ARGUMENT = b"0 Bad Argument: "

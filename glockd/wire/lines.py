@@ -6,7 +6,7 @@ from glockd.core.events import Notice
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.conversation import Conversation
-from glockd.wire.language import LINE_END, MAX_LINE, SPACE, normalise
+from glockd.wire.language import LINE_END, MAX_LINE, SPACE, TLS_RECORD, normalise
 from glockd.wire.policy import Policy
 
 # How many lines of one client are carried out before others get their turn.
@@ -48,6 +48,7 @@ class LineConversation(Conversation):
                     if reply is not None:
                         return reply
                     self.busy = True
+                    self.more = self.pieces is not None
                     reply, self.late = self.late, b""
                     return reply
         reply = self._receive(data, now)
@@ -55,11 +56,11 @@ class LineConversation(Conversation):
         return reply
 
     def _receive(self, data: bytes, now: float) -> bytes:
+        if self.waiter is not None:
+            return self._overhear(data, now)
         if self.unread:
             data = self.unread + data
             self.unread = b""
-        if self.waiter is not None:
-            return self._overhear(data, now)
         if self.more or self.over:
             self.unread = data
             return b""
@@ -90,11 +91,11 @@ class LineConversation(Conversation):
                 replies.append(self.late)
                 self.late = b""
                 rest = b"\n".join((*lines[done:], rest))
-                self.more = self.waiter is None and not self.over
                 if self.waiter is not None and rest:
                     self.unread = b""
                     replies.append(self._overhear(rest, now))
                     return b"".join(replies)
+                self.more = not self.over and (self.pieces is not None or b"\n" in rest)
                 break
             replies.append(reply)
         else:
@@ -102,6 +103,12 @@ class LineConversation(Conversation):
                 if lines:
                     rest = rest.lstrip(b"\0")
                 self.more = b"\n" in rest
+                if rest.startswith(TLS_RECORD):
+                    # Not to be waited for: its end of line is not going to come.
+                    self.carry_out(rest, now)
+                    replies.append(self.late)
+                    self.late = rest = b""
+                    self.more = False
         self.unread = rest
         return b"".join(replies)
 
@@ -109,6 +116,11 @@ class LineConversation(Conversation):
         """Go on where a pause was; the replies."""
         if self.waiter is not None or not self.more:
             return b""
+        if self.pieces is not None:
+            piece = next(self.pieces, None)
+            if piece is not None:
+                return piece
+            self.pieces = None
         self.more = False
         replies = self.receive(b"", now)
         return replies + self._finish(now) if self.ended and not self.more else replies
@@ -127,21 +139,26 @@ class LineConversation(Conversation):
         reply = self.carry_out(line, now) if line and not self.over else b""
         if reply is None:
             reply, self.late = self.late, b""
-        self.over = True
-        self.more = False
+        self.more = self.pieces is not None
+        self.over = not self.more
         return reply
 
     def _overhear(self, data: bytes, now: float) -> bytes:
         """Keep `data` for after the wait, but act on a `cancel` in it at once."""
+        # What was there before has been looked through, but for its last line, which was not whole.
+        start = self.unread.rfind(b"\n") + 1
+        data = self.unread + data
         self.unread = data
-        if b"cancel" not in data:
-            return b""
-        lines = data.split(b"\n")
-        for index, line in enumerate(lines[:-1]):
-            if self.is_cancel(line):
-                del lines[index]
-                self.unread = b"\n".join(lines)
+        place = data.find(b"cancel", start)
+        while place >= 0:
+            begin = data.rfind(b"\n", 0, place) + 1
+            end = data.find(b"\n", place)
+            if end < 0:
+                break
+            if self.is_cancel(data[begin:end]):
+                self.unread = data[:begin] + data[end + 1 :]
                 return b"".join(self.cancel(now))
+            place = data.find(b"cancel", end)
         return b""
 
 
