@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
 
 from glockd.core.sessions import Session
 from glockd.transports.client import Client, how_it_ended
@@ -21,25 +20,28 @@ class StreamProtocol(Client):
         name_it: gives the client's address for the transport.
     """
 
-    __slots__ = ("_kind", "_name_it")
+    __slots__ = ("_kind", "_lost", "_name_it")
     talk: LineConversation
 
     def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
         super().__init__(door)
         self._kind = kind
         self._name_it = name_it
+        self._lost = ""  # how the connection has ended, while what was read is still carried out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         door = self.door
-        self.transport = cast(asyncio.Transport, transport)
-        session = Session(self._name_it(transport), self._kind, door.now())
-        refusal = door.admit(self, session)
+        refusal = self.enter(transport)
         if refusal is not None:
             self.transport.write(refusal)
             self.transport.close()
             return
+        session = Session(self._name_it(transport), self._kind, door.now())
+        door.admit(self, session)
         self.session = session
         self.talk = LineConversation(door.state, session, door.policy, door.outbox)
+        if self.minds_silence:
+            door.sweep.watch(self)
 
     def data_received(self, data: bytes) -> None:
         # The hot path: two system calls and this.
@@ -57,25 +59,47 @@ class StreamProtocol(Client):
         """Carry out what is left, and release everything; the socket stays open until the last reply is out."""
         if self.session is not None:
             self._say(self.talk.end_of_input(self.door.now()))
-        return True
+        # Behind TLS that cannot be had.
+        return self.transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        session, self.session = self.session, None
+        self.leave()
+        if self.session is None:
+            return
+        self._lost = how_it_ended(exc)
+        self.talk.deaf = True
+        self.talk.end_of_input(self.door.now())
+        self._wind_up()
+
+    def _wind_up(self) -> None:
+        """Carry out what had been read when the connection was lost, and end the session."""
+        talk = self.talk
+        if talk.more:
+            talk.resume(self.door.now())
+        self.door.deliver()
+        session = self.session
         if session is None:
             return
-        now = self.door.now()
-        self.talk.end_of_input(now)
-        while self.talk.more:
-            self.talk.resume(now)
-        self.door.part(session, how_it_ended(exc), _nothing)
+        if talk.more:
+            self.door.loop.call_soon(self._wind_up)
+        else:
+            self.session = None
+            self.door.part(session, self._lost, _nothing)
+
+    def regulate(self) -> None:
+        if not self._lost:
+            super().regulate()
 
     def push(self, reply: bytes) -> None:
-        self.transport.write(reply)
+        if not self.transport.is_closing():
+            self.transport.write(reply)
 
     def backlog(self) -> int:
         return len(self.talk.unread)
 
     def go_on(self) -> None:
+        if self._lost:
+            return
         self._say(self.talk.resume(self.door.now()))
 
     def _say(self, reply: bytes) -> None:
@@ -83,6 +107,18 @@ class StreamProtocol(Client):
             self.transport.write(reply)
         self.door.deliver()
         self.regulate()
+
+
+class WatchedStreamProtocol(StreamProtocol):
+    """A client on a byte stream whose silence matters. To note each command would slow down all others' clients."""
+
+    __slots__ = ()
+    minds_silence = True
+
+    def data_received(self, data: bytes) -> None:
+        # Part of a line is no command.
+        self.heard |= b"\n" in data
+        super().data_received(data)
 
 
 def _nothing() -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def get(talk: Conversation, name: bytes, now: float) -> bytes:
     """`g NAME`: take an exclusive lock, if it is free."""
     session = talk.session
-    if len(session.holds) >= talk.policy.max_session_locks:
+    if len(session.holds) >= talk.policy.unchecked and not talk.may_hold_more():
         return get_at_the_limit(talk, name)
     if talk.exclusive.take(name, session, now) is not None:
         return GET_SUCCESS + name + CRLF
@@ -51,7 +51,7 @@ def reget(talk: Conversation, name: bytes) -> bytes:
 
 
 def get_at_the_limit(talk: Conversation, name: bytes) -> bytes:
-    """The answer to a `g` of a session that may not take any more."""
+    """The answer to a `g` when no more may be taken."""
     if talk.exclusive.is_held(name):
         return reget(talk, name)
     return talk.too_many_locks(name)
@@ -78,7 +78,7 @@ def shared_get(talk: Conversation, name: bytes, now: float) -> bytes:
     """`sg NAME`: take a shared lock; never waits, never fails but at a limit of the daemon."""
     shared, session = talk.shared, talk.session
     if shared.find(name, session) is None:
-        if len(session.holds) >= talk.policy.max_session_locks:
+        if not talk.may_hold_more():
             return talk.too_many_locks(name)
         shared.take(name, session, now, 1, overtake=True)
     return b"%d" % shared.count(name) + SHARED_GET_SUCCESS + name + CRLF

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
@@ -12,23 +11,19 @@ from glockd.core.history import CANCELLED
 from glockd.core.locks import WHOLE, LockTable, Waiter
 from glockd.core.sessions import Session
 from glockd.core.state import State
-from glockd.wire.extensions import granted_reply, refuse, waited_in_vain
-from glockd.wire.handlers import BARE, HANDLERS, UNAUTHORISED, Handlers
+from glockd.wire.extensions import got, granted_reply, refuse, waited_in_vain
+from glockd.wire.handlers import BARE, CAREFUL, HANDLERS, UNAUTHORISED, Handlers
 from glockd.wire.language import CANCELLED as CANCELLED_REPLY
 from glockd.wire.language import (
     LF,
-    NO_TLS,
+    NAME_TOO_LONG,
     SPACE,
-    TLS_RECORD,
     TOO_MANY_LOCKS,
     TOO_MANY_WAITERS,
     normalise,
     trim,
 )
 from glockd.wire.policy import Policy
-
-# Neither is a command: the beginning of a TLS handshake, an HTTP request that has a body.
-_FOREIGN = re.compile(TLS_RECORD + rb"|POST [^ ]+ HTTP/1\.[01]\Z")
 
 
 class Conversation:
@@ -71,7 +66,7 @@ class Conversation:
         self.session = session
         self.policy = policy
         self.outbox = outbox
-        self.handlers: Handlers = UNAUTHORISED if policy.secrets else HANDLERS
+        self.handlers: Handlers = UNAUTHORISED if policy.secrets else self.all_handlers()
         self.waiter: Waiter | None = (
             None  # what a wait in progress waits for; nothing is carried out meanwhile
         )
@@ -112,7 +107,7 @@ class Conversation:
             self.state.stats.invalid_commands += 1
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
-            return self.end_foreign(command) if _FOREIGN.match(command) else b""
+            return self.misunderstood(command)
         self.counts[word] += 1
         return handler(self, normalise(argument), now)
 
@@ -131,6 +126,10 @@ class Conversation:
         waiter = self._stop_waiting()
         if waiter is None:
             return b""
+        if waiter not in self.session.waiters:
+            # It has been granted, or its time was up, and word of it is on its way.
+            hold = waiter.table.find(waiter.name, self.session)
+            return waited_in_vain(waiter) if hold is None else got(waiter.table, waiter.weight, waiter.name)
         self.outbox += waiter.table.withdraw(waiter, now, CANCELLED)
         return waited_in_vain(waiter)
 
@@ -147,12 +146,16 @@ class Conversation:
         return waiter
 
     def is_cancel(self, line: bytes) -> bool:
-        """Whether `line` says `cancel`."""
-        return trim(line) == b"cancel"
+        """Whether `line` says `cancel` while there is something to cancel."""
+        return trim(line) == b"cancel" and self.waiter in self.session.waiters
 
     def authorise(self) -> None:
         """Let the client use every verb from now on."""
-        self.handlers = HANDLERS
+        self.handlers = self.all_handlers()
+
+    def all_handlers(self) -> Handlers:
+        """Every verb; those that keep names look at their length only if there is a limit."""
+        return CAREFUL if self.policy.max_name else HANDLERS
 
     # For those who carry out commands
 
@@ -176,21 +179,22 @@ class Conversation:
             self.pieces = chain((second,), pieces)
         return self.pause_behind(first)
 
-    def end_foreign(self, command: bytes) -> bytes | None:
-        """End the talk with somebody who speaks another protocol.
-
-        A TLS client would wait for ever for its handshake. A browser can be made, by any page, to post commands here
-        (cross-protocol scripting); what it sends begins with the request line.
-        """
-        what, reply = ("tls", NO_TLS) if command.startswith(TLS_RECORD) else ("http", b"")
-        self.policy.refused[what] += 1
-        self.over = True
-        return self.pause_behind(reply)
+    def misunderstood(self, command: bytes) -> bytes | None:
+        """The reply to what is no command: nothing, as in the original."""
+        return b""
 
     def holds_whole(self, name: bytes) -> bool:
         """Whether this session has the exclusive lock `name` for itself."""
         hold = self.exclusive.find(name, self.session)
         return hold is not None and hold.weight == WHOLE
+
+    def may_hold_more(self) -> bool:
+        """Whether this session, and all of them together, hold less than they may."""
+        policy = self.policy
+        return (
+            len(self.session.holds) < policy.max_session_locks
+            and self.exclusive.held + self.shared.held < policy.max_locks
+        )
 
     def line_is_full(self, table: LockTable, name: bytes) -> bool:
         """Whether nobody else may wait for `name`."""
@@ -204,6 +208,11 @@ class Conversation:
         """Refuse a lock at a limit."""
         self.policy.refused["locks"] += 1
         return TOO_MANY_LOCKS + name + LF
+
+    def name_too_long(self, argument: bytes) -> bytes:
+        """Refuse a name at the limit; a longer reply than it allows would be no help."""
+        self.policy.refused["names"] += 1
+        return NAME_TOO_LONG + argument[: self.policy.max_name] + LF
 
     def too_many_waiters(self, name: bytes) -> bytes:
         """Refuse a wait at a limit."""

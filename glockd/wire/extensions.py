@@ -101,8 +101,8 @@ def _acquire(
     talk: Conversation, table: LockTable, name: bytes, now: float, patience: float, weight: int, limit: int
 ) -> bytes | None:
     """Take the lock, or stand in line for it."""
-    session, policy = talk.session, talk.policy
-    if len(session.holds) >= policy.max_session_locks:
+    session = talk.session
+    if not talk.may_hold_more():
         return talk.too_many_locks(name)
     if table.take(name, session, now, weight, limit) is not None:
         return got(table, weight, name)

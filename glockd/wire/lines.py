@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from glockd.core.events import Notice
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.conversation import Conversation
-from glockd.wire.language import LINE_END, MAX_LINE, SPACE, TLS_RECORD, normalise
+from glockd.wire.language import LINE_END, MAX_LINE, NO_TLS, SPACE, TLS_RECORD, normalise
 from glockd.wire.policy import Policy
+
+# Neither is a command: the beginning of a TLS handshake, an HTTP request that has a body.
+_FOREIGN = re.compile(TLS_RECORD + rb"|POST [^ ]+ HTTP/1\.[01]\Z")
 
 # How many lines of one client are carried out before others get their turn.
 TURN = 1024
@@ -142,6 +147,19 @@ class LineConversation(Conversation):
         self.more = self.pieces is not None
         self.over = not self.more
         return reply
+
+    def misunderstood(self, command: bytes) -> bytes | None:
+        """Nothing; but the talk ends with somebody who speaks another protocol.
+
+        A TLS client would wait for ever for its handshake. A browser can be made, by any page, to post
+        commands here (cross-protocol scripting); what it sends begins with the request line.
+        """
+        if not _FOREIGN.match(command):
+            return b""
+        what, reply = ("tls", NO_TLS) if command.startswith(TLS_RECORD) else ("http", b"")
+        self.policy.refused[what] += 1
+        self.over = True
+        return self.pause_behind(reply)
 
     def _overhear(self, data: bytes, now: float) -> bytes:
         """Keep `data` for after the wait, but act on a `cancel` in it at once."""
