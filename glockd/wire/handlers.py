@@ -72,4 +72,4 @@ def _careful(handler: Handler, words: int) -> Handler:
 CAREFUL: Handlers = HANDLERS | {word: _careful(HANDLERS[word], words) for word, words in KEEPERS.items()}
 
 # In force until a client has proved that it may talk to this daemon.
-UNAUTHORISED: Handlers = {word: extensions.refuse for word in HANDLERS} | {b"auth": extensions.auth}
+UNAUTHORISED: Handlers = dict.fromkeys(HANDLERS, extensions.refuse) | {b"auth": extensions.auth}

@@ -77,9 +77,7 @@ class LineConversation(Conversation):
         handlers = self.handlers
         counts = self.counts
         replies = []
-        done = 0
-        for line in lines:
-            done += 1
+        for done, line in enumerate(lines, 1):
             word, _, argument = line.partition(b" ")
             handler = handlers.get(word)
             if handler is None:
