@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -28,37 +29,37 @@ class Client(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_began",
         "_ending",
         "_going_on",
         "_host",
         "_paused",
         "_silent",
-        "_spoke",
         "_stalled",
         "_stuffed",
         "_unsent",
         "door",
-        "heard",
         "session",
+        "spoke",
         "talk",
         "transport",
     )
 
-    minds_silence = False  # whether `heard` is kept, and `look_for_silence` called
+    minds_silence = False  # whether `spoke` is kept, and `look_for_silence` called
 
     def __init__(self, door: Door) -> None:
         self.door = door
         self.transport = cast(asyncio.Transport, None)  # until the connection is made
         self.session: Session | None = None  # until it is admitted, and when it has ended
         self.talk: Conversation | None = None
-        self.heard = False  # something has come since the last look; kept only where it matters
+        self.spoke = False  # a command has come since the last look; kept only where it matters
         self._stuffed = False  # it does not read its replies
         self._paused = False  # it is not read from
         self._going_on = False  # `go_on` is scheduled
         self._ending = False  # no more than what lies in the socket will come
         self._host: bytes | None = None  # as the gate counts it, while it does
-        self._silent = 0  # looks since something came
-        self._spoke = False  # it has sent a command; kept as `heard` is
+        self._silent = 0  # looks since a command came
+        self._began = False  # it has sent a command; kept as `spoke` is
         self._stalled = 0  # looks since it read something of what waits for it
         self._unsent = 0  # bytes that waited for it at the last look
 
@@ -203,11 +204,11 @@ class Client(asyncio.Protocol):
 
     def look_for_silence(self, session: Session) -> None:
         """Dismiss a client that says nothing, as far as that is not allowed."""
-        self._silent = 0 if self.heard else self._silent + 1
-        self._spoke |= self.heard
-        self.heard = False
+        self._silent = 0 if self.spoke else self._silent + 1
+        self._began |= self.spoke
+        self.spoke = False
         limits = self.door.limits
-        if not self._spoke and self._silent >= limits.first_command:
+        if not self._began and self._silent >= limits.first_command:
             self._dismiss("first_command")
         elif self._silent >= limits.idle and not (session.holds or session.waiters or self._paused):
             self._dismiss("idle")
@@ -232,7 +233,11 @@ def how_it_ended(error: Exception | None) -> str:
     """closed, reset or dead peer, from what the event loop says of the end of a connection."""
     if error is None:
         return "closed"
-    return "dead peer" if isinstance(error, TimeoutError) else "reset"
+    # tcp(7): a connection that times out says so, or what routers or neighbours said of its peer meanwhile.
+    return "dead peer" if isinstance(error, OSError) and error.errno in VANISHED else "reset"
+
+
+VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 
 def _nothing() -> None:

@@ -117,7 +117,7 @@ class WatchedStreamProtocol(StreamProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Part of a line is no command.
-        self.heard |= b"\n" in data
+        self.spoke |= b"\n" in data
         super().data_received(data)
 
 

@@ -69,7 +69,7 @@ class WebSocketProtocol(Client):
         pages: answers what is no websocket handshake.
     """
 
-    __slots__ = ("_departing", "_fragments", "_pages", "_protocol", "_unparsed")
+    __slots__ = ("_departing", "_fragments", "_heard", "_pages", "_protocol", "_unheard", "_unparsed")
     talk: MessageConversation
     minds_silence = True
 
@@ -79,6 +79,8 @@ class WebSocketProtocol(Client):
         self._protocol = _Protocol(max_size=door.limits.message, logger=_SILENT)
         self._fragments: list[bytes] | None = None
         self._unparsed = b""
+        self._heard = False  # something has come since the last look
+        self._unheard = 0  # looks since something came
         self._departing = False  # its close frame is there; what came before is still carried out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,7 +91,7 @@ class WebSocketProtocol(Client):
             self._turn_away(503, refusal)
 
     def data_received(self, data: bytes) -> None:
-        self.heard = True
+        self._heard = True
         if self._unparsed or (len(data) > TURN and self.session is not None):
             self._unparsed += data
             if not self.talk.more:
@@ -129,9 +131,11 @@ class WebSocketProtocol(Client):
         limits = self.door.limits
         if limits.ping and self.session is not None:
             # What came right behind a look was heard almost a TICK after it; another one is left for the end.
-            if self._silent >= limits.dead_peer - 2 * TICK:
+            self._unheard = 0 if self._heard else self._unheard + 1
+            self._heard = False
+            if self._unheard >= limits.dead_peer - 2 * TICK:
                 self.cut("dead peer")
-            elif self._silent and self._silent % max(1, limits.dead_peer // 3) == 0:
+            elif self._unheard and self._unheard % max(1, limits.dead_peer // 3) == 0:
                 self._protocol.send_ping(b"")
                 self._flush()
 
@@ -171,6 +175,7 @@ class WebSocketProtocol(Client):
                 if self.session is not None:
                     message = self._whole(event)
                     if message is not None:
+                        self.spoke = True
                         for reply in self.talk.receive(message, self.door.now()):
                             self._answer(reply)
             elif isinstance(event, Request):
