@@ -121,8 +121,13 @@ class Conversation:
         waiter = self._stop_waiting()
         return b"" if waiter is None else waited_in_vain(waiter)
 
-    def withdraw(self, now: float) -> bytes:
-        """End the wait in progress, if there is one, and give its reply."""
+    def withdraw(self, now: float, why: str = CANCELLED, detail: str = "") -> bytes:
+        """End the wait in progress, if there is one, and give its reply.
+
+        Args:
+            why: CANCELLED or ORPHANED, for counters and history.
+            detail: how the connection was lost.
+        """
         waiter = self._stop_waiting()
         if waiter is None:
             return b""
@@ -130,7 +135,7 @@ class Conversation:
             # It has been granted, or its time was up, and word of it is on its way.
             hold = waiter.table.find(waiter.name, self.session)
             return waited_in_vain(waiter) if hold is None else got(waiter.table, waiter.weight, waiter.name)
-        self.outbox += waiter.table.withdraw(waiter, now, CANCELLED)
+        self.outbox += waiter.table.withdraw(waiter, now, why, detail)
         return waited_in_vain(waiter)
 
     def cancel(self, now: float) -> list[bytes]:
