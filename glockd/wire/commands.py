@@ -169,7 +169,7 @@ def snapshot(state: State) -> dict[bytes, int]:
 def _list(talk: Conversation, table: LockTable, name: bytes) -> bytes | None:
     if not talk.policy.dump:
         return DISABLED
-    return talk.recite(_lines(table, [name] if name else table.names()))
+    return talk.recite(_lines(table, name))
 
 
 # How many locks a long listing tells of before others get their turn: some 1 ms.
@@ -186,8 +186,8 @@ def _slices(names: Iterable[bytes]) -> Iterator[list[bytes]]:
 # what is told was true; one that is free by then is left out.
 
 
-def _lines(table: LockTable, names: list[bytes]) -> Iterator[bytes]:
-    for some in _slices(names):
+def _lines(table: LockTable, name: bytes) -> Iterator[bytes]:
+    for some in _slices([name] if name else table.names()):
         yield b"".join(one + b": " + hold.session.label + LF for one in some for hold in table.holds(one))
 
 

@@ -134,6 +134,7 @@ TOO_MANY_CONNECTIONS = b"0 Too Many Connections\n"
 HANDSHAKE_TOO_LONG = b"0 Handshake Too Long\n"
 IDLE_TOO_LONG = b"0 Idle Too Long\n"
 NO_TLS = b"0 No TLS Here\n"
+ONLY_TLS = b"0 Only TLS Here\n"
 
 # Refusals, to be followed by what was asked for.
 BAD_ARGUMENT = b"0 Bad Argument: "
