@@ -222,7 +222,14 @@ class LockTable:
             hold.since = now
             hold.deadline = NEVER
             self._locks[name] = hold
-            session.holds.add(hold)
+            # As session.add(hold), in place.
+            holds = session.holds
+            if not holds:
+                session.holds = (hold,)
+            elif type(holds) is set:
+                holds.add(hold)
+            else:
+                session.holds = {hold, *holds}
             if self.history is not None:
                 self.history.add((GRANTED, now, hold, 0.0, ""))
             return hold
@@ -313,14 +320,14 @@ class LockTable:
                 return None
             # As _end, in place: this is the hot path.
             del self._locks[name]
-            session.holds.discard(found)
-            held = self.stats.held
-            seconds = now - found.since
-            held.sum += seconds
-            if seconds < 0.001:
-                held.buckets[0] += 1
+            if type(session.holds) is set:
+                session.discard(found)
             else:
-                held.buckets[int(seconds * 1000).bit_length()] += 1
+                session.holds = ()
+            if now == found.since:
+                self.stats.held.instant += 1
+            else:
+                self.stats.held.add(now - found.since)
             if found.deadline != NEVER:
                 self._deadlines.set(found, NEVER)
             if self.history is not None:
@@ -414,7 +421,7 @@ class LockTable:
             self._more_holds += 1
         lock.holds[key] = hold
         lock.used += weight
-        session.holds.add(hold)
+        session.add(hold)
         if self.history is not None:
             self.history.add((GRANTED, now, hold, waited, ""))
         return hold
@@ -446,7 +453,7 @@ class LockTable:
             self._deadlines.set(waiter, NEVER)
 
     def _end(self, hold: Hold, now: float, why: str, detail: str) -> None:
-        hold.session.holds.discard(hold)
+        hold.session.discard(hold)
         if hold.deadline != NEVER:
             self._deadlines.set(hold, NEVER)
         if why is ORPHANED or why is KICKED:

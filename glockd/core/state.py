@@ -65,7 +65,9 @@ class State:
     def end(
         self, session: Session, now: float, most: int, why: str = ORPHANED, detail: str = ""
     ) -> tuple[list[Event], bool]:
-        """End a session: its waits first, then its holds, oldest first, then its registered name.
+        """End a session: its waits first, then its holds, then its registered name.
+
+        Holds end oldest first, the exclusive ones before the shared ones, among those that fit into one call.
 
         Args:
             now: monotonic seconds.
@@ -79,12 +81,11 @@ class State:
         events: list[Event] = []
         for waiter in session.waiters:
             events += waiter.table.withdraw(waiter, now, why, detail)
-        holds = session.holds
-        batch = [holds.pop() for _ in range(min(most, len(holds)))]
+        batch = session.pop(most)
         batch.sort(key=_by_table_and_age)
         for hold in batch:
             events += hold.table.drop(hold, now, why, detail)
-        if holds:
+        if session.holds:
             return events, False
         self.registry.remove(session)
         return events, True

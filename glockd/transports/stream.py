@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from os import write
 
 from glockd.core.sessions import Session
 from glockd.transports.client import Client, how_it_ended
@@ -20,13 +21,15 @@ class StreamProtocol(Client):
         name_it: gives the client's address for the transport.
     """
 
-    __slots__ = ("_kind", "_lost", "_name_it")
+    __slots__ = ("_descriptor", "_kind", "_lost", "_name_it", "_queued")
     talk: LineConversation
 
     def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
         super().__init__(door)
         self._kind = kind
         self._name_it = name_it
+        self._descriptor = -1  # where replies may be written to at once; -1: nowhere
+        self._queued = True  # the transport may hold bytes that are to go first
         self._lost = ""  # how the connection has ended, while what was read is still carried out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -39,6 +42,8 @@ class StreamProtocol(Client):
         session = Session(self._name_it(transport), self._kind, door.now())
         door.admit(self, session)
         self.session = session
+        if transport.get_extra_info("sslcontext") is None:
+            self._descriptor = transport.get_extra_info("socket").fileno()
         self.talk = LineConversation(door.state, session, door.policy, door.outbox)
         if self.minds_silence:
             door.sweep.watch(self)
@@ -49,7 +54,17 @@ class StreamProtocol(Client):
         talk = self.talk
         reply = talk.receive(data, door.now())
         if reply:
-            self.transport.write(reply)
+            # Straight to the socket, which nearly always takes it: the event loop's queue costs a tenth as much again
+            # as the whole request. What the socket does not take, and all that comes behind, goes to the queue.
+            if self._queued and self._is_queued():
+                self.transport.write(reply)
+            else:
+                try:
+                    sent = write(self._descriptor, reply)
+                except OSError:
+                    sent = 0  # full, or broken, which the transport will find out
+                if sent < len(reply):
+                    self.push(reply[sent:])
         if door.outbox:
             door.deliver()
         if talk.busy:
@@ -92,6 +107,7 @@ class StreamProtocol(Client):
     def push(self, reply: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(reply)
+            self._queued = True
 
     def backlog(self) -> int:
         return len(self.talk.unread)
@@ -103,9 +119,14 @@ class StreamProtocol(Client):
 
     def _say(self, reply: bytes) -> None:
         if reply and not self.transport.is_closing():
-            self.transport.write(reply)
+            self.push(reply)
         self.door.deliver()
         self.regulate()
+
+    def _is_queued(self) -> bool:
+        """Whether a reply has to stand in line behind others, or has no socket of its own to go to."""
+        self._queued = self._descriptor < 0 or self.transport.get_write_buffer_size() > 0
+        return self._queued
 
 
 class WatchedStreamProtocol(StreamProtocol):

@@ -197,9 +197,12 @@ def _dump(table: LockTable, shared: bool) -> Iterator[bytes]:
         parts.append(sorted(part))
         if len(parts) > 1:
             yield b""
-    gap = b"map["
+    told, gap = b"map[", b""
     # Merged as they are needed: to sort half a million names takes most of a second.
     for some in _slices(heapq.merge(*parts)):
+        if gap:
+            yield told
+            told = b""
         entries = []
         for name in some:
             addresses = [hold.session.address for hold in table.holds(name)]
@@ -207,6 +210,6 @@ def _dump(table: LockTable, shared: bool) -> Iterator[bytes]:
                 who = b" ".join(addresses)
                 entries.append(name + (b":[" + who + b"]" if shared or len(addresses) > 1 else b":" + who))
         if entries:
-            yield gap + b" ".join(entries)
+            told += gap + b" ".join(entries)
             gap = b" "
-    yield b"]\n" if gap == b" " else b"map[]\n"
+    yield told + b"]\n"

@@ -38,7 +38,6 @@ class Conversation:
 
     __slots__ = (
         "busy",
-        "counts",
         "deaf",
         "ended",
         "exclusive",
@@ -54,6 +53,7 @@ class Conversation:
         "shared",
         "state",
         "unread",
+        "uses",
         "waiter",
     )
     unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
@@ -62,7 +62,7 @@ class Conversation:
         self.state = state
         self.exclusive = state.exclusive
         self.shared = state.shared
-        self.counts = state.stats.commands
+        self.uses = state.stats.uses
         self.session = session
         self.policy = policy
         self.outbox = outbox
@@ -87,28 +87,30 @@ class Conversation:
         words = line.split()
         if len(words) == 2:
             word, name = words
-            handler = self.handlers.get(word)
+            found = self.handlers.get(word)
             if (
-                handler is not None
+                found is not None
                 and len(line) == len(word) + len(name) + 1
                 and line[len(word)] == SPACE
                 and line.isascii()
             ):
-                self.counts[word] += 1
+                handler, place = found
+                self.uses[place] += 1
                 return handler(self, name, now)
         command = trim(line)
         word, _, argument = command.partition(b" ")
-        handler = self.handlers.get(word)
-        if handler is None:
+        found = self.handlers.get(word)
+        if found is None:
             if self.handlers is UNAUTHORISED:
                 return refuse(self, b"", now)
-            handler = BARE.get(command)
-        if handler is None:
+            found = BARE.get(command)
+        if found is None:
             self.state.stats.invalid_commands += 1
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
             return self.misunderstood(command)
-        self.counts[word] += 1
+        handler, place = found
+        self.uses[place] += 1
         return handler(self, normalise(argument), now)
 
     def granted(self, event: Granted) -> bytes:
@@ -133,14 +135,16 @@ class Conversation:
             return b""
         if waiter not in self.session.waiters:
             # It has been granted, or its time was up, and word of it is on its way.
-            hold = waiter.table.find(waiter.name, self.session)
-            return waited_in_vain(waiter) if hold is None else got(waiter.table, waiter.weight, waiter.name)
+            table, name = waiter.table, waiter.name
+            if table.find(name, self.session) is None:
+                return waited_in_vain(waiter)
+            return got(table, waiter.weight, name, table.count(name))
         self.outbox += waiter.table.withdraw(waiter, now, why, detail)
         return waited_in_vain(waiter)
 
     def cancel(self, now: float) -> list[bytes]:
         """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
-        self.counts[b"cancel"] += 1
+        self.uses[BARE[b"cancel"][1]] += 1
         return [self.withdraw(now), CANCELLED_REPLY]
 
     def _stop_waiting(self) -> Waiter | None:
