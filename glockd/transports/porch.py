@@ -9,7 +9,8 @@ from typing import Protocol, cast
 
 from glockd.transports.client import Client
 from glockd.transports.door import Door
-from glockd.wire.language import ONLY_TLS, TLS_RECORD
+from glockd.wire.language import ONLY_TLS
+from glockd.wire.lines import TLS_RECORD
 
 
 class Tls(Protocol):

@@ -18,9 +18,6 @@ LINE_END = 0x0A
 # The longest line that is read whole; a longer one is cut here and the rest is the next line.
 MAX_LINE = 4096
 
-# How a TLS handshake begins (RFC 8446, 5.1: type 22, version 3). No command does.
-TLS_RECORD = b"\x16\x03"
-
 # Unicode's White_Space over the bytes of its UTF-8 encodings: exact, whatever else the bytes are. (str.split knows
 # U+001C to U+001F besides, bytes.split only ASCII.)
 _SPACES = re.compile(

@@ -9,8 +9,11 @@ from glockd.core.history import ORPHANED
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.conversation import Conversation
-from glockd.wire.language import LINE_END, MAX_LINE, NO_TLS, SPACE, TLS_RECORD, normalise
+from glockd.wire.language import LINE_END, MAX_LINE, NO_TLS, SPACE, normalise
 from glockd.wire.policy import Policy
+
+# How a TLS handshake begins (RFC 8446, 5.1: type 22, version 3). No command does.
+TLS_RECORD = b"\x16\x03"
 
 # Neither is a command: the beginning of a TLS handshake, an HTTP request that has a body.
 _FOREIGN = re.compile(TLS_RECORD + rb"|POST [^ ]+ HTTP/1\.[01]\Z")
