@@ -177,10 +177,8 @@ class Daemon:
             case Expired(hold=hold):
                 self._tell_of_losses([hold], b"expired")
             case Kicked(session=session):
-                client = self.clients.get(session)
-                if client is not None:
-                    self._tell_of_losses(session.holds, b"kicked")
-                    client.hang_up(KICKED)
+                # Who asked for it may be among the kicked, and is still to be answered.
+                self.loop.call_soon(self._kick, session)
             case Refused(waiter=waiter, cycle=cycle):
                 circle = [text(session.address) for session in cycle]
                 self.log.warning("deadlock refused", lock=text(waiter.name), cycle=circle)
@@ -194,6 +192,12 @@ class Daemon:
                 )
             case Queued() | Leased():
                 pass  # the timer is set anyway
+
+    def _kick(self, session: Session) -> None:
+        client = self.clients.get(session)
+        if client is not None:
+            self._tell_of_losses(session.holds, b"kicked")
+            client.hang_up(KICKED)
 
     def _tell_of_losses(self, holds: Collection[Hold], reason: bytes) -> None:
         """Tell one session that these holds of its end, if it wants to know."""

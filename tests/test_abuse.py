@@ -336,6 +336,16 @@ def test_slow_writers_harm_nobody(glockd: Spawner) -> None:
     assert answers == [b"0 Lock Get Failure: slow\r\n"] * 199 + [b"1 Lock Get Success: slow\r\n"]
 
 
+@pytest.mark.parametrize("word", ["a ", "\u3000", "\u00e9 "])
+def test_a_message_of_a_million_words_is_no_name(glockd: Spawner, word: str) -> None:
+    daemon = glockd()
+    client = daemon.web().opens()
+    with bystander(daemon):
+        client.says("g " + word * (4 << 20))
+        assert client.hears_a_line().startswith(b"0 Name Too Long: g ")
+    client.says("ping").hears("1 pong")
+
+
 def test_empty_fragments_cost_nothing(glockd: Spawner) -> None:
     daemon = glockd()
     client = daemon.web().opens()

@@ -53,20 +53,11 @@ class StreamProtocol(Client):
         door = self.door
         talk = self.talk
         reply = talk.receive(data, door.now())
-        if reply:
-            # Straight to the socket, which nearly always takes it: the event loop's queue costs a tenth as much again
-            # as the whole request. What the socket does not take, and all that comes behind, goes to the queue.
-            if self._queued and self._is_queued():
-                self.transport.write(reply)
-            else:
-                try:
-                    sent = write(self._descriptor, reply)
-                except OSError:
-                    sent = 0  # full, or broken, which the transport will find out
-                if sent < len(reply):
-                    self.push(reply[sent:])
         if door.outbox:
+            # Before the reply: who has waited for the lock has waited longest.
             door.deliver()
+        if reply:
+            self._send(reply)
         if talk.busy:
             self.regulate()
 
@@ -106,7 +97,21 @@ class StreamProtocol(Client):
 
     def push(self, reply: bytes) -> None:
         if not self.transport.is_closing():
+            self._send(reply)
+
+    def _send(self, reply: bytes) -> None:
+        """Send `reply` on a connection that is open."""
+        # Straight to the socket, which nearly always takes it: the event loop's queue costs a tenth as much again as
+        # the whole request. What the socket does not take, and all that comes behind, goes to the queue.
+        if self._queued and self._is_queued():
             self.transport.write(reply)
+            return
+        try:
+            sent = write(self._descriptor, reply)
+        except OSError:
+            sent = 0  # full, or broken, which the transport will find out
+        if sent < len(reply):
+            self.transport.write(reply[sent:])
             self._queued = True
 
     def backlog(self) -> int:
@@ -118,7 +123,7 @@ class StreamProtocol(Client):
         self._say(self.talk.resume(self.door.now()))
 
     def _say(self, reply: bytes) -> None:
-        if reply and not self.transport.is_closing():
+        if reply:
             self.push(reply)
         self.door.deliver()
         self.regulate()

@@ -221,7 +221,7 @@ class Conversation:
     def name_too_long(self, argument: bytes) -> bytes:
         """Refuse a name at the limit; a longer reply than it allows would be no help."""
         self.policy.refused["names"] += 1
-        return NAME_TOO_LONG + argument[: self.policy.max_name] + LF
+        return NAME_TOO_LONG + argument[: self.policy.max_name or 64] + LF
 
     def too_many_waiters(self, name: bytes) -> bytes:
         """Refuse a wait at a limit."""

@@ -10,6 +10,12 @@ from glockd.core.state import State
 from glockd.wire.conversation import Conversation
 from glockd.wire.policy import Policy
 
+# A message above LARGE bytes may have WORDY bytes that are, or may begin, white space: to join the words of 32 MiB
+# would take seconds. Nobody means that as a name.
+LARGE = 65536
+WORDY = 16384
+_MAYBE_SPACE = b"\t\n\v\f\r \xc2\xe1\xe2\xe3"
+
 # How many held back messages are carried out before others get their turn.
 TURN = 256
 
@@ -35,7 +41,7 @@ class MessageConversation(Conversation):
         """
         if self.waiter is not None or self.unread or self.more or self.over:
             return self._hold_back(message, now)
-        reply = self.carry_out(message, now)
+        reply = self._carry_out(message, now)
         return self._late_replies() if reply is None else [reply]
 
     def resume(self, now: float) -> list[bytes]:
@@ -55,13 +61,18 @@ class MessageConversation(Conversation):
                 return replies
             message = self.unread.popleft()
             self.held_back -= len(message)
-            reply = self.carry_out(message, now)
+            reply = self._carry_out(message, now)
             if reply is None:
                 replies += self._late_replies()
             else:
                 replies.append(reply)
         self.more = bool(self.unread) and self.waiter is None and not self.over
         return replies
+
+    def _carry_out(self, message: bytes, now: float) -> bytes | None:
+        if len(message) > LARGE and len(message) - len(message.translate(None, _MAYBE_SPACE)) > WORDY:
+            return self.name_too_long(message)
+        return self.carry_out(message, now)
 
     def _late_replies(self) -> list[bytes]:
         """What is due at once of the reply to a command that wants a pause behind it."""
