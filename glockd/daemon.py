@@ -48,7 +48,7 @@ from glockd.transports.client import Client
 from glockd.transports.stream import StreamProtocol
 from glockd.transports.websocket import WebSocketProtocol
 from glockd.web import app
-from glockd.wire.language import VERBS, lost, normalise
+from glockd.wire.language import VERBS, lost
 from glockd.wire.policy import Policy
 from glockd.wire.reports import text
 
@@ -115,7 +115,10 @@ class Daemon:
             notices = outbox[:]
             outbox.clear()
             for notice in notices:
-                self._tell(notice)
+                if type(notice) is Granted:
+                    self.clients[notice.waiter.session].granted(notice)
+                else:
+                    self._tell(notice)
         self._arm()
 
     def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
@@ -139,15 +142,8 @@ class Daemon:
 
     def _tell(self, notice: Notice) -> None:
         match notice:
-            case Granted(waiter=waiter):
-                # An earlier notice may have ended the session: then nobody is left to be told.
-                client = self.clients.get(waiter.session)
-                if client is not None:
-                    client.granted(notice)
             case TimedOut(waiter=waiter):
-                client = self.clients.get(waiter.session)
-                if client is not None:
-                    client.timed_out()
+                self.clients[waiter.session].timed_out()
             case Expired(hold=hold):
                 self._tell_of_loss(hold, b"expired")
             case Kicked(session=session):
@@ -333,7 +329,7 @@ def read_secrets(path: str) -> tuple[bytes, ...]:
         lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise StartError(f"-auth-file: {path}: {error.strerror}") from error
-    secrets = tuple(secret for secret in map(normalise, lines) if secret)
+    secrets = tuple(b" ".join(line.split()) for line in lines if line.strip())
     if not secrets:
         raise StartError(f"-auth-file: {path}: there is no secret in it")
     return secrets
