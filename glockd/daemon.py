@@ -48,7 +48,7 @@ from glockd.transports.client import Client
 from glockd.transports.stream import StreamProtocol
 from glockd.transports.websocket import WebSocketProtocol
 from glockd.web import app
-from glockd.wire.language import VERBS, lost
+from glockd.wire.language import VERBS, lost, normalise
 from glockd.wire.policy import Policy
 from glockd.wire.reports import text
 
@@ -116,7 +116,9 @@ class Daemon:
             outbox.clear()
             for notice in notices:
                 if type(notice) is Granted:
-                    self.clients[notice.waiter.session].granted(notice)
+                    client = self.clients.get(notice.waiter.session)
+                    if client is not None:
+                        client.granted(notice)
                 else:
                     self._tell(notice)
         self._arm()
@@ -143,7 +145,9 @@ class Daemon:
     def _tell(self, notice: Notice) -> None:
         match notice:
             case TimedOut(waiter=waiter):
-                self.clients[waiter.session].timed_out()
+                client = self.clients.get(waiter.session)
+                if client is not None:
+                    client.timed_out()
             case Expired(hold=hold):
                 self._tell_of_loss(hold, b"expired")
             case Kicked(session=session):
@@ -329,7 +333,7 @@ def read_secrets(path: str) -> tuple[bytes, ...]:
         lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise StartError(f"-auth-file: {path}: {error.strerror}") from error
-    secrets = tuple(b" ".join(line.split()) for line in lines if line.strip())
+    secrets = tuple(secret for secret in map(normalise, lines) if secret)
     if not secrets:
         raise StartError(f"-auth-file: {path}: there is no secret in it")
     return secrets
