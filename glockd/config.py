@@ -46,6 +46,49 @@ class Config:
     dead_peer_seconds: int = option(
         30, "find a peer that vanished without a word within so many seconds", "SECONDS"
     )
+    ws_ping: bool = option(True, "ping silent websocket clients, and end those that do not answer in time")
+    tls_cert: str = option(
+        "",
+        "certificate (PEM, with those up to the root): TLS on the TCP and websocket ports; empty: none",
+        "PATH",
+    )
+    tls_key: str = option("", "its key (PEM); empty: it is in the certificate's file", "PATH")
+    tls_client_ca: str = option(
+        "", "CAs (PEM) of which clients must have a certificate; empty: they need none", "PATH"
+    )
+    ws_origin: str = option(
+        "", "sites whose pages may open a websocket besides the daemon's own, by commas; *: all", "ORIGINS"
+    )
+    ws_host: str = option(
+        "", "names the daemon is called by in browsers, besides its addresses, by commas; *: any", "NAMES"
+    )
+    unix_owner: str = option("", "user that the Unix socket belongs to; empty: who runs the daemon", "USER")
+    unix_group: str = option(
+        "", "group that the Unix socket belongs to; empty: of who runs the daemon", "GROUP"
+    )
+    max_connections: int = option(0, "connections at the same time; 0: as many as there are descriptors", "N")
+    max_address_connections: int = option(
+        0, "connections at the same time from one IPv4 address or IPv6 /64; 0: no limit", "N"
+    )
+    max_locks: int = option(10_000_000, "locks held by all clients; 0: no limit", "N")
+    max_session_locks: int = option(1_000_000, "locks held by one client; 0: no limit", "N")
+    max_waiters: int = option(0, "clients that wait for a lock; 0: no limit", "N")
+    max_lock_waiters: int = option(0, "clients that wait for the same lock; 0: no limit", "N")
+    max_name: int = option(
+        0, "bytes in the name of a lock or client; 0: as many as fit into a line or message", "BYTES"
+    )
+    max_message: int = option(32 << 20, "bytes in a websocket message", "BYTES")
+    max_output: int = option(64 << 20, "bytes that may wait for a client that does not read them", "BYTES")
+    slow_reader_seconds: int = option(
+        30, "end a client that reads nothing of what waits for it for so long", "SECONDS"
+    )
+    handshake_seconds: int = option(10, "time for TLS and websocket handshakes", "SECONDS")
+    first_command_seconds: int = option(
+        0, "time for a client's first command; 0: as long as it likes", "SECONDS"
+    )
+    idle_seconds: int = option(
+        0, "end a client that for so long has no lock, no wait and sends no command; 0: never", "SECONDS"
+    )
     log_format: str = option("console", "how log lines look: console or json", "FORMAT")
     log_level: str = option("info", "least level that is logged: debug, info, warning, error", "LEVEL")
 
@@ -55,6 +98,18 @@ class Config:
             _demand(0 <= value <= 65535, name, f"{value} is no port, which is from 0 to 65535")
         _demand(self.history >= 0, "history", "must be 0 or more")
         _demand(5 <= self.dead_peer_seconds <= 86400, "dead-peer-seconds", "must be from 5 to 86400")
+        for name in ("max_connections", "max_address_connections", "max_locks", "max_session_locks"):
+            _demand(getattr(self, name) >= 0, flag(name), "must be 0 or more")
+        for name in ("max_waiters", "max_lock_waiters", "max_name", "first_command_seconds", "idle_seconds"):
+            _demand(getattr(self, name) >= 0, flag(name), "must be 0 or more")
+        for name in ("max_message", "max_output"):
+            _demand(4096 <= getattr(self, name) <= 1 << 30, flag(name), f"must be from 4096 to {1 << 30}")
+        for name in ("slow_reader_seconds", "handshake_seconds"):
+            _demand(1 <= getattr(self, name) <= 86400, flag(name), "must be from 1 to 86400")
+        needless = [
+            name for name in ("tls_key", "tls_client_ca") if getattr(self, name) and not self.tls_cert
+        ]
+        _demand(not needless, flag("".join(needless[:1])), "means nothing without -tls-cert")
         _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
         _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
         try:
@@ -66,7 +121,12 @@ class Config:
     @property
     def hosts(self) -> list[str]:
         """The addresses to listen on."""
-        return [host.strip() for host in self.bind.split(",") if host.strip()]
+        return words(self.bind)
+
+
+def words(value: str) -> list[str]:
+    """The words of an option that has several, by commas."""
+    return [word.strip() for word in value.split(",") if word.strip()]
 
 
 LOG_FORMATS = ("console", "json")

@@ -7,14 +7,17 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 import structlog
+from websockets.http11 import Request, Response
 
 from glockd import __version__
-from glockd.config import Config, options
+from glockd.bounds import set_bounds
+from glockd.config import Config, options, words
 from glockd.core.deadlines import NEVER
 from glockd.core.events import (
     Expired,
@@ -41,19 +44,28 @@ from glockd.lifecycle import (
     bound_keepalive,
     inherited_sockets,
     listen_ip,
+    raise_descriptor_limit,
 )
+from glockd.tls import Tls, TlsError
 from glockd.tokens import TokenFile, from_clock
 from glockd.transports.addresses import UnixAddresses, ip_address
 from glockd.transports.client import Client
-from glockd.transports.stream import StreamProtocol
+from glockd.transports.limits import Gate, Limits
+from glockd.transports.porch import Porch
+from glockd.transports.stream import StreamProtocol, WatchedStreamProtocol
+from glockd.transports.sweep import Sweep
 from glockd.transports.websocket import WebSocketProtocol
 from glockd.web import app
+from glockd.web.visitors import Visitors
 from glockd.wire.language import VERBS, lost, normalise
 from glockd.wire.policy import Policy
 from glockd.wire.reports import text
 
 # How many holds of one ended session, or how many deadlines, are dealt with before others get their turn: some 2 ms.
 SLICE = 1000
+
+# How many notices are told before others get their turn: some 2 ms, as each may be a system call.
+TELL = 250
 
 # How long clients may take to read their last replies when the daemon stops, in seconds.
 DRAIN = 3.0
@@ -84,6 +96,17 @@ class Daemon:
             secrets=read_secrets(config.auth_file),
             wall_offset=lambda: time.time() - loop.time(),
         )
+        self.limits = Limits()
+        set_bounds(config, raise_descriptor_limit(), self.policy, self.limits)
+        self.gate = Gate(self.limits, self.policy.refused)
+        self.sweep = Sweep(loop, self._take_stock)
+        self._refusals: Counter[str] = Counter()
+        try:
+            self.tls = Tls(config.tls_cert, config.tls_key, config.tls_client_ca) if config.tls_cert else None
+        except TlsError as error:
+            raise StartError(str(error)) from error
+        # One's own name is no foreign site's.
+        self._visitors = Visitors(words(config.ws_origin), [*words(config.ws_host), socket.gethostname()])
         history: History | None = None
         if config.verbose:
             history = Journal(config.history, self.outbox)
@@ -100,27 +123,31 @@ class Daemon:
 
     # Door: what transports need
 
-    def admit(self, client: Client, session: Session) -> bytes | None:
+    def admit(self, client: Client, session: Session) -> None:
         """Count `session` as connected."""
         self.state.registry.add(session)
         self.clients[session] = client
         if self.config.verbose:
             self.log.info("connected", session=text(session.address), transport=session.transport)
-        return None
 
     def deliver(self) -> None:
         """Tell those concerned what is in the outbox."""
         outbox = self.outbox
         while outbox:
-            notices = outbox[:]
-            outbox.clear()
+            notices = outbox[:TELL]
+            del outbox[:TELL]
             for notice in notices:
                 if type(notice) is Granted:
+                    # Who has been hung up on meanwhile hears nothing any more.
                     client = self.clients.get(notice.waiter.session)
                     if client is not None:
                         client.granted(notice)
                 else:
                     self._tell(notice)
+            if len(notices) == TELL:
+                # A lock that thousands of readers have waited for is worth thousands of system calls.
+                self.loop.call_soon(self.deliver)
+                break
         self._arm()
 
     def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
@@ -149,7 +176,7 @@ class Daemon:
                 if client is not None:
                     client.timed_out()
             case Expired(hold=hold):
-                self._tell_of_loss(hold, b"expired")
+                self._tell_of_losses([hold], b"expired")
             case Kicked(session=session):
                 # Who asked for it may be among the kicked, and is still to be answered.
                 self.loop.call_soon(self._kick, session)
@@ -170,13 +197,15 @@ class Daemon:
     def _kick(self, session: Session) -> None:
         client = self.clients.get(session)
         if client is not None:
-            for hold in list(session.holds):
-                self._tell_of_loss(hold, b"kicked")
+            self._tell_of_losses(session.holds, b"kicked")
             client.hang_up(KICKED)
 
-    def _tell_of_loss(self, hold: Hold, reason: bytes) -> None:
-        client = self.clients.get(hold.session)
-        if client is not None and client.talk is not None and client.talk.notify:
+    def _tell_of_losses(self, holds: Collection[Hold], reason: bytes) -> None:
+        """Tell one session that these holds of its end, if it wants to know."""
+        for hold in holds:
+            client = self.clients.get(hold.session)
+            if client is None or client.talk is None or not client.talk.notify:
+                return
             client.push(lost(hold.name, reason))
 
     def _log_record(self, record: Record) -> None:
@@ -193,6 +222,16 @@ class Daemon:
             table=subject.table.kind,
             **extra,
         )
+
+    # Limits
+
+    def _take_stock(self) -> None:
+        """Once a second: see how near the limits are, and tell the operator who was refused."""
+        self.policy.consider(self.state.exclusive.held + self.state.shared.held)
+        refused = Counter(self.policy.refused)
+        if refused != self._refusals:
+            self.log.warning("refused", **(refused - self._refusals))
+            self._refusals = refused
 
     # Deadlines
 
@@ -246,6 +285,7 @@ class Daemon:
         """
         pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
         await self._listen()
+        self.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._stopping.set)
         # The core has no cycles, transports break theirs: no collector has to walk through all locks.
@@ -260,6 +300,7 @@ class Daemon:
         await self._stopping.wait()
         self._notifier.tell("STOPPING=1")
         self.log.info("stopping", connections=len(self.clients))
+        self.sweep.stop()
         await self._drain()
         if self._unix_socket is not None:
             self._unix_socket.remove()
@@ -272,10 +313,11 @@ class Daemon:
     async def _listen(self) -> None:
         config = self.config
         unix_addresses = UnixAddresses()
+        stream = WatchedStreamProtocol if self.limits.watches_the_quiet else StreamProtocol
         factories: dict[str, Callable[[], Client]] = {
-            "tcp": partial(StreamProtocol, self, "tcp", ip_address),
-            "unix": partial(StreamProtocol, self, "unix", unix_addresses),
-            "ws": partial(WebSocketProtocol, self, app.answer),
+            "tcp": partial(stream, self, "tcp", ip_address),
+            "unix": partial(stream, self, "unix", unix_addresses),
+            "ws": partial(WebSocketProtocol, self, self._answer),
         }
         sockets = inherited_sockets(config.ws)
         given = {kind for kind, _ in sockets}
@@ -284,7 +326,8 @@ class Daemon:
                 found = [(host, listen_ip(host, port)) for host in config.hosts]
                 sockets += [(kind, sock) for _, sock in found if sock is not None]
         if config.unix and "unix" not in given:
-            self._unix_socket = UnixSocket(config.unix, int(config.unix_mode, 8))
+            mode = int(config.unix_mode, 8)
+            self._unix_socket = UnixSocket(config.unix, mode, config.unix_owner, config.unix_group)
             sockets.append(("unix", self._unix_socket.socket))
         for kind, sock in sockets:
             factory = factories[kind]
@@ -292,8 +335,21 @@ class Daemon:
                 server = await self.loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
             else:
                 bound_keepalive(sock, config.dead_peer_seconds)
-                server = await self.loop.create_server(factory, sock=sock, backlog=BACKLOG)
+                server = await self.loop.create_server(
+                    partial(Porch, self, self.tls, factory) if self.tls else factory,
+                    sock=sock,
+                    backlog=BACKLOG,
+                )
             self._servers.append(server)
+
+    def _answer(self, request: Request) -> Response | None:
+        """The answer to an HTTP request; None lets a websocket handshake go on."""
+        refusal = self._visitors.refuse(request)
+        if refusal is None:
+            return app.answer(request)
+        what, page = refusal
+        self.policy.refused[what] += 1
+        return page
 
     async def _drain(self) -> None:
         """Answer what has arrived, then close every connection."""
@@ -308,8 +364,7 @@ class Daemon:
             lambda: not any(one.talk is not None and one.talk.more for one in clients), deadline
         )
         for session, client in list(self.clients.items()):
-            for hold in list(session.holds):
-                self._tell_of_loss(hold, b"shutdown")
+            self._tell_of_losses(session.holds, b"shutdown")
             client.hang_up("shutdown")
         await self._until(lambda: all(_is_closed(one.transport) for one in clients), deadline)
         for client in clients:

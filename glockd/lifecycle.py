@@ -6,8 +6,11 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
+import shutil
 import socket
 import stat
+import sys
 from pathlib import Path
 
 # sd_listen_fds(3): inherited descriptors start at 3.
@@ -126,18 +129,30 @@ def listen_ip(host: str, port: int) -> socket.socket | None:
     return sock
 
 
+def raise_descriptor_limit() -> int:
+    """Let the process have as many open files and sockets as it may; how many that are (setrlimit(2))."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
 class UnixSocket:
     """A listening Unix socket. A stale one at its path is replaced, a live one or another file never.
 
     Args:
         path: where it lies.
         mode: its permissions.
+        owner: the user it belongs to; empty: who made it.
+        group: the group it belongs to; empty: that of who made it.
 
     Raises:
         StartError: something that is no dead socket is there, or the path cannot be used.
     """
 
-    def __init__(self, path: str, mode: int) -> None:
+    def __init__(self, path: str, mode: int, owner: str = "", group: str = "") -> None:
         self.path = path
         _make_way(path)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -145,9 +160,15 @@ class UnixSocket:
         umask = os.umask(0o777)
         try:
             self.socket.bind(path)
+            if owner or group:
+                shutil.chown(path, owner or None, group or None)  # type: ignore[arg-type]
             os.chmod(path, mode)
             self.socket.listen(BACKLOG)
             self._file = os.stat(path)
+        except LookupError as error:
+            self.socket.close()
+            Path(path).unlink()
+            raise StartError(f"cannot listen on {path}: {error.args[0]}") from error
         except OSError as error:
             self.socket.close()
             raise StartError(f"cannot listen on {path}: {error.strerror or error}") from error

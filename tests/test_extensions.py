@@ -208,6 +208,7 @@ def test_a_lease_ends_unless_it_is_renewed(daemon: Any) -> None:
     bob.asked.append(b"wait 100 job")
     daemon.passes(0.2)
     bob.hears("1 Lock Get Success: job")
+    alice.hears_bytes("! lost job expired\n")
     alice.says("r job").hears("0 Lock Release Failure: job")
     bob.says("lease 5 job").hears("1 Lock Lease Success: job")
     bob.says("lease inf job").hears("1 Lock Lease Success: job")

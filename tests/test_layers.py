@@ -24,6 +24,8 @@ LAYERS = [
     "transports",
     "web",
     "config",
+    "bounds",
+    "tls",
     "logs",
     "tokens",
     "lifecycle",

@@ -123,6 +123,7 @@ class LockTable:
         self.stats = TableStats()
         self.history = history
         self.waiting = 0  # how many sessions wait in line
+        self._more_holds = 0  # holds beyond the first one of each lock
         self._tokens = tokens
         self._deadlines = deadlines
         self._contended = contended
@@ -133,6 +134,11 @@ class LockTable:
     def __len__(self) -> int:
         """How many names are held."""
         return len(self._locks)
+
+    @property
+    def held(self) -> int:
+        """How many holds there are; a lock may have several."""
+        return len(self._locks) + self._more_holds
 
     def names(self) -> list[bytes]:
         """The names that are held, in the order in which they were first taken."""
@@ -345,6 +351,8 @@ class LockTable:
             self._end(hold, now, why, detail)
             return ()
         del found.holds[hold.key]
+        if found.holds:
+            self._more_holds -= 1
         found.used -= hold.weight
         self._end(hold, now, why, detail)
         return self._serve(hold.name, found, now)
@@ -409,6 +417,8 @@ class LockTable:
         self, lock: Lock, name: bytes, key: Hashable, session: Session, weight: int, now: float, waited: float
     ) -> Hold:
         hold = Hold(self, name, key, session, weight, next(self._tokens), now)
+        if lock.holds:
+            self._more_holds += 1
         lock.holds[key] = hold
         lock.used += weight
         session.add(hold)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from glockd.core.events import Granted
 from glockd.core.sessions import Session
+from glockd.transports.limits import neighbourhood
+from glockd.transports.sweep import has_hung_up
+from glockd.wire.language import IDLE_TOO_LONG
 
 if TYPE_CHECKING:
     from glockd.transports.door import Door
@@ -20,34 +24,58 @@ BACKLOG = 65536
 class Client(asyncio.Protocol):
     """One connection: the flow of bytes, and its end.
 
-    A client is not read from while it does not read its replies, while lines it has sent are still to be carried out,
-    or while it waits and has sent too much besides.
+    A client is not read from while it does not read its replies, while lines it has sent are still
+    to be carried out, or while it waits and has sent too much besides.
     """
 
-    __slots__ = ("_going_on", "_paused", "_stuffed", "door", "session", "talk", "transport")
+    __slots__ = (
+        "_began",
+        "_ending",
+        "_going_on",
+        "_host",
+        "_paused",
+        "_silent",
+        "_stalled",
+        "_stuffed",
+        "_unsent",
+        "door",
+        "session",
+        "spoke",
+        "talk",
+        "transport",
+    )
+
+    minds_silence = False  # whether `spoke` is kept, and `look_for_silence` called
 
     def __init__(self, door: Door) -> None:
         self.door = door
         self.transport = cast(asyncio.Transport, None)  # until the connection is made
         self.session: Session | None = None  # until it is admitted, and when it has ended
         self.talk: Conversation | None = None
+        self.spoke = False  # a command has come since the last look; kept only where it matters
         self._stuffed = False  # it does not read its replies
         self._paused = False  # it is not read from
         self._going_on = False  # `go_on` is scheduled
+        self._ending = False  # no more than what lies in the socket will come
+        self._host: bytes | None = None  # as the gate counts it, while it does
+        self._silent = 0  # looks since a command came
+        self._began = False  # it has sent a command; kept as `spoke` is
+        self._stalled = 0  # looks since it read something of what waits for it
+        self._unsent = 0  # bytes that waited for it at the last look
 
     # For the daemon
 
     def granted(self, event: Granted) -> None:
         """Tell the client that its turn has come, and go on with what it sent meanwhile."""
-        assert self.talk is not None
-        self.push(self.talk.granted(event))
-        self.regulate()
+        if self.talk is not None and self.talk.waiter is event.waiter:
+            self.push(self.talk.granted(event))
+            self.regulate()
 
     def timed_out(self) -> None:
         """Tell the client that its wait has ended in vain, and go on."""
-        assert self.talk is not None
-        self.push(self.talk.timed_out())
-        self.regulate()
+        if self.talk is not None and self.talk.waiter is not None:
+            self.push(self.talk.timed_out())
+            self.regulate()
 
     def push(self, reply: bytes) -> None:
         """Send one reply, or one line that the client has not asked for."""
@@ -57,23 +85,84 @@ class Client(asyncio.Protocol):
         """End the session, and close the connection once the last reply is out.
 
         Args:
-            how: closed, kicked or shutdown.
+            how: closed, kicked, shutdown or idle.
         """
+        if self.talk is not None:
+            # What still comes is not carried out.
+            self.talk.over = self.talk.busy = True
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
         session, self.session = self.session, None
         if session is None:
             self.close(how)
         else:
             self.door.part(session, how, partial(self.close, how))
+        self.door.sweep.watch(self)
 
     def close(self, how: str) -> None:
         """Close the connection once the last reply is out; the session has ended."""
         self.transport.close()
 
+    def cut(self, how: str) -> None:
+        """End the session, and the connection at once."""
+        session, self.session = self.session, None
+        if session is not None:
+            self.door.part(session, how, _nothing)
+        self.transport.abort()
+
+    def look(self) -> bool:
+        """Notice what no event tells of; whether to look again in a second."""
+        if self._is_stalled():
+            self.door.policy.refused["output"] += 1
+            self.cut("slow reader")
+            return False
+        if self.transport.is_closing():
+            return True
+        if (
+            self._paused
+            and not self._ending
+            and has_hung_up(self.transport.get_extra_info("socket").fileno())
+        ):
+            # What lies in the socket is no more than the kernel has room for, and the end comes behind it.
+            self._ending = True
+            self.regulate()
+        if self.session is not None and self.minds_silence:
+            self.look_for_silence(self.session)
+            return True
+        return self._paused
+
     # For subclasses
+
+    def enter(self, transport: asyncio.BaseTransport) -> bytes | None:
+        """Take the connection, and ask the gate whether it may come in; if not, what to tell it.
+
+        It may be asked again with the TLS transport of the same connection.
+        """
+        self.transport = cast(asyncio.Transport, transport)
+        if self._host is not None:
+            return None
+        peer = transport.get_extra_info("peername")
+        host = neighbourhood(peer[0]) if isinstance(peer, tuple) else b""
+        refusal = self.door.gate.enter(host)
+        if refusal is None:
+            self._host = host
+        return refusal
+
+    def leave(self) -> None:
+        """The connection is lost."""
+        self.door.sweep.forget(self)
+        host, self._host = self._host, None
+        if host is not None:
+            self.door.gate.leave(host)
 
     def backlog(self) -> int:
         """How many bytes have been read that cannot be carried out yet."""
         raise NotImplementedError
+
+    def is_behind(self) -> bool:
+        """Whether some of what has come can be carried out when others have had their turn."""
+        return self.talk is not None and self.talk.more
 
     def go_on(self) -> None:
         """Carry out what is left from before a pause."""
@@ -87,14 +176,16 @@ class Client(asyncio.Protocol):
         if talk.over:
             self.hang_up("closed")
             return
-        if talk.more and not self._stuffed and not self._going_on:
+        behind = self.is_behind()
+        if behind and not self._stuffed and not self._going_on:
             self._going_on = True
             self.door.loop.call_soon(self._go_on)
-        stop = self._stuffed or talk.more or self.backlog() > BACKLOG
+        stop = self._stuffed or behind or (self.backlog() > BACKLOG and not self._ending)
         if stop != self._paused and not self.transport.is_closing():
             self._paused = stop
             if stop:
                 self.transport.pause_reading()
+                self.door.sweep.watch(self)
             else:
                 self.transport.resume_reading()
 
@@ -102,6 +193,30 @@ class Client(asyncio.Protocol):
         self._going_on = False
         if self.session is not None:
             self.go_on()
+
+    def _is_stalled(self) -> bool:
+        """Whether the client has left too much unread, or for too long."""
+        unsent = self.transport.get_write_buffer_size()
+        self._stalled = self._stalled + 1 if 0 < self._unsent <= unsent else 0
+        self._unsent = unsent
+        limits = self.door.limits
+        return unsent > limits.output or self._stalled >= limits.slow_reader
+
+    def look_for_silence(self, session: Session) -> None:
+        """Dismiss a client that says nothing, as far as that is not allowed."""
+        self._silent = 0 if self.spoke else self._silent + 1
+        self._began |= self.spoke
+        self.spoke = False
+        limits = self.door.limits
+        if not self._began and self._silent >= limits.first_command:
+            self._dismiss("first_command")
+        elif self._silent >= limits.idle and not (session.holds or session.waiters or self._paused):
+            self._dismiss("idle")
+
+    def _dismiss(self, what: str) -> None:
+        self.door.policy.refused[what] += 1
+        self.push(IDLE_TOO_LONG)
+        self.hang_up("idle")
 
     # asyncio.Protocol
 
@@ -118,4 +233,12 @@ def how_it_ended(error: Exception | None) -> str:
     """closed, reset or dead peer, from what the event loop says of the end of a connection."""
     if error is None:
         return "closed"
-    return "dead peer" if isinstance(error, TimeoutError) else "reset"
+    # tcp(7): a connection that times out says so, or what routers or neighbours said of its peer meanwhile.
+    return "dead peer" if isinstance(error, OSError) and error.errno in VANISHED else "reset"
+
+
+VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
+
+
+def _nothing() -> None:
+    pass

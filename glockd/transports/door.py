@@ -10,6 +10,8 @@ from glockd.core.events import Notice
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.transports.client import Client
+from glockd.transports.limits import Gate, Limits
+from glockd.transports.sweep import Sweep
 from glockd.wire.policy import Policy
 
 
@@ -19,15 +21,14 @@ class Door(Protocol):
     loop: AbstractEventLoop
     state: State
     policy: Policy
+    limits: Limits
+    gate: Gate
+    sweep: Sweep
     outbox: list[Notice]  # what conversations leave for others; `deliver` empties it
     now: Callable[[], float]  # monotonic seconds
 
-    def admit(self, client: Client, session: Session) -> bytes | None:
-        """Count `session` as connected and remember who moves its bytes.
-
-        Returns:
-            None, or the line that says why it may not come in; then nothing has changed.
-        """
+    def admit(self, client: Client, session: Session) -> None:
+        """Count `session` as connected and remember who moves its bytes."""
 
     def deliver(self) -> None:
         """Tell those concerned what is in the outbox."""

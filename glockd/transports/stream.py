@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from os import write
-from typing import cast
 
 from glockd.core.sessions import Session
 from glockd.transports.client import Client, how_it_ended
@@ -22,7 +21,7 @@ class StreamProtocol(Client):
         name_it: gives the client's address for the transport.
     """
 
-    __slots__ = ("_descriptor", "_kind", "_name_it", "_queued")
+    __slots__ = ("_descriptor", "_kind", "_lost", "_name_it", "_queued")
     talk: LineConversation
 
     def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
@@ -31,20 +30,23 @@ class StreamProtocol(Client):
         self._name_it = name_it
         self._descriptor = -1  # where replies may be written to at once; -1: nowhere
         self._queued = True  # the transport may hold bytes that are to go first
+        self._lost = ""  # how the connection has ended, while what was read is still carried out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         door = self.door
-        self.transport = cast(asyncio.Transport, transport)
-        session = Session(self._name_it(transport), self._kind, door.now())
-        refusal = door.admit(self, session)
+        refusal = self.enter(transport)
         if refusal is not None:
             self.transport.write(refusal)
             self.transport.close()
             return
+        session = Session(self._name_it(transport), self._kind, door.now())
+        door.admit(self, session)
         self.session = session
         if transport.get_extra_info("sslcontext") is None:
             self._descriptor = transport.get_extra_info("socket").fileno()
         self.talk = LineConversation(door.state, session, door.policy, door.outbox)
+        if self.minds_silence:
+            door.sweep.watch(self)
 
     def data_received(self, data: bytes) -> None:
         # The hot path: two system calls and this.
@@ -63,18 +65,35 @@ class StreamProtocol(Client):
         """Carry out what is left, and release everything; the socket stays open until the last reply is out."""
         if self.session is not None:
             self._say(self.talk.end_of_input(self.door.now()))
-        return True
+        # Behind TLS that cannot be had.
+        return self.transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        session, self.session = self.session, None
+        self.leave()
+        if self.session is None:
+            return
+        self._lost = how_it_ended(exc)
+        self.talk.end_of_input(self.door.now(), self._lost, lost=True)
+        self._wind_up()
+
+    def _wind_up(self) -> None:
+        """Carry out what had been read when the connection was lost, and end the session."""
+        talk = self.talk
+        if talk.more:
+            talk.resume(self.door.now())
+        self.door.deliver()
+        session = self.session
         if session is None:
             return
-        now = self.door.now()
-        how = how_it_ended(exc)
-        self.talk.end_of_input(now, how)
-        while self.talk.more:
-            self.talk.resume(now)
-        self.door.part(session, how, _nothing)
+        if talk.more:
+            self.door.loop.call_soon(self._wind_up)
+        else:
+            self.session = None
+            self.door.part(session, self._lost, _nothing)
+
+    def regulate(self) -> None:
+        if not self._lost:
+            super().regulate()
 
     def push(self, reply: bytes) -> None:
         if not self.transport.is_closing():
@@ -99,6 +118,8 @@ class StreamProtocol(Client):
         return len(self.talk.unread)
 
     def go_on(self) -> None:
+        if self._lost:
+            return
         self._say(self.talk.resume(self.door.now()))
 
     def _say(self, reply: bytes) -> None:
@@ -111,6 +132,18 @@ class StreamProtocol(Client):
         """Whether a reply has to stand in line behind others, or has no socket of its own to go to."""
         self._queued = self._descriptor < 0 or self.transport.get_write_buffer_size() > 0
         return self._queued
+
+
+class WatchedStreamProtocol(StreamProtocol):
+    """A client on a byte stream whose silence matters. To note each command would slow down all others' clients."""
+
+    __slots__ = ()
+    minds_silence = True
+
+    def data_received(self, data: bytes) -> None:
+        # Part of a line is no command.
+        self.spoke |= b"\n" in data
+        super().data_received(data)
 
 
 def _nothing() -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import struct
 from collections.abc import Callable, Sequence
-from typing import cast
 
 from websockets.exceptions import NegotiationError
 from websockets.frames import BINARY, CLOSE, CONT, TEXT, CloseCode, Frame
@@ -19,15 +18,15 @@ from glockd.core.sessions import Session
 from glockd.transports.addresses import ip_address
 from glockd.transports.client import Client, how_it_ended
 from glockd.transports.door import Door
+from glockd.transports.sweep import TICK
+from glockd.wire.language import HANDSHAKE_TOO_LONG
 from glockd.wire.messages import MessageConversation
-
-# A message may be this long, in bytes, all its fragments together.
-MAX_MESSAGE = 32 * 1024 * 1024
 
 # RFC 6455, 7.4.1: what a close frame says, by how the session ends.
 CLOSE_CODES = {
     "closed": CloseCode.NORMAL_CLOSURE,
     "kicked": CloseCode.POLICY_VIOLATION,
+    "idle": CloseCode.POLICY_VIOLATION,
     "shutdown": CloseCode.GOING_AWAY,
 }
 
@@ -70,24 +69,34 @@ class WebSocketProtocol(Client):
         pages: answers what is no websocket handshake.
     """
 
-    __slots__ = ("_fragments", "_pages", "_protocol", "_unparsed")
+    __slots__ = ("_departing", "_fragments", "_heard", "_pages", "_protocol", "_unheard", "_unparsed")
     talk: MessageConversation
+    minds_silence = True
 
     def __init__(self, door: Door, pages: Pages) -> None:
         super().__init__(door)
         self._pages = pages
-        self._protocol = _Protocol(max_size=MAX_MESSAGE, logger=_SILENT)
+        self._protocol = _Protocol(max_size=door.limits.message, logger=_SILENT)
         self._fragments: list[bytes] | None = None
         self._unparsed = b""
+        self._heard = False  # something has come since the last look
+        self._unheard = 0  # looks since something came
+        self._departing = False  # its close frame is there; what came before is still carried out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        refusal = self.enter(transport)
+        if refusal is None:
+            self.door.sweep.watch(self)
+        else:
+            self._turn_away(503, refusal)
 
     def data_received(self, data: bytes) -> None:
+        self._heard = True
         if self._unparsed or (len(data) > TURN and self.session is not None):
             self._unparsed += data
             if not self.talk.more:
                 self._parse_some()
+                self.regulate()
         else:
             self._parse(data)
 
@@ -96,6 +105,7 @@ class WebSocketProtocol(Client):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.leave()
         self._lose(how_it_ended(exc))
 
     def push(self, reply: bytes) -> None:
@@ -105,21 +115,47 @@ class WebSocketProtocol(Client):
     def backlog(self) -> int:
         return self.talk.held_back
 
+    def look(self) -> bool:
+        if self.session is None and not self.transport.is_closing():
+            self._silent += 1
+            if self._silent >= self.door.limits.handshake:
+                self.door.policy.refused["handshake"] += 1
+                self._turn_away(408, HANDSHAKE_TOO_LONG)
+            return True
+        return super().look()
+
+    def look_for_silence(self, session: Session) -> None:
+        if self._paused:
+            return  # its pongs are not read either
+        super().look_for_silence(session)
+        limits = self.door.limits
+        if limits.ping and self.session is not None:
+            # What came right behind a look was heard almost a TICK after it; another one is left for the end.
+            self._unheard = 0 if self._heard else self._unheard + 1
+            self._heard = False
+            if self._unheard >= limits.dead_peer - 2 * TICK:
+                self.cut("dead peer")
+            elif self._unheard and self._unheard % max(1, limits.dead_peer // 3) == 0:
+                self._protocol.send_ping(b"")
+                self._flush()
+
+    def is_behind(self) -> bool:
+        return self.talk.more or bool(self._unparsed)
+
     def go_on(self) -> None:
         for reply in self.talk.resume(self.door.now()):
             self._answer(reply)
         self._flush()
-        if self._unparsed:
+        if self._unparsed and not self.talk.more:
             self._parse_some()
         self.door.deliver()
+        if self._departing and not self.talk.more:
+            self.hang_up("closed")
         self.regulate()
 
     def _parse_some(self) -> None:
         data, self._unparsed = self._unparsed[:TURN], self._unparsed[TURN:]
         self._parse(data)
-        if self._unparsed and self.session is not None:
-            self.talk.more = True
-            self.regulate()
 
     def _parse(self, data: bytes) -> None:
         protocol = self._protocol
@@ -129,11 +165,17 @@ class WebSocketProtocol(Client):
                 opcode = event.opcode
                 if opcode is CLOSE:
                     # Answered when everything is released.
-                    self.hang_up("closed")
+                    self._departing = True
+                    if self.session is None or not self.talk.more:
+                        self.hang_up("closed")
+                    else:
+                        self._unparsed = b""
+                        self.regulate()
                     return
                 if self.session is not None:
                     message = self._whole(event)
                     if message is not None:
+                        self.spoke = True
                         for reply in self.talk.receive(message, self.door.now()):
                             self._answer(reply)
             elif isinstance(event, Request):
@@ -160,7 +202,8 @@ class WebSocketProtocol(Client):
                 return bytes(frame.data)
             self._fragments = [bytes(frame.data)]
         elif opcode is CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
+            if frame.data:
+                self._fragments.append(bytes(frame.data))
             if frame.fin:
                 message = b"".join(self._fragments)
                 self._fragments = None
@@ -187,17 +230,19 @@ class WebSocketProtocol(Client):
             page = protocol.accept(request)
         if page.status_code == 101:
             session = Session(ip_address(self.transport), "websocket", self.door.now())
-            refusal = self.door.admit(self, session)
-            if refusal is None:
-                self.session = session
-                self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
-            else:
-                page = protocol.reject(503, refusal.decode())
+            self.door.admit(self, session)
+            self.session = session
+            self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
         if protocol.close_expected():
             # Junk followed the request, and the library has given the connection up.
             self.transport.write(page.serialize())
         else:
             protocol.send_response(page)
+
+    def _turn_away(self, status: int, why: bytes) -> None:
+        """Answer, and close, before there was a handshake."""
+        self.transport.write(self._protocol.reject(status, why.decode()).serialize())
+        self.transport.close()
 
     def _flush(self) -> None:
         """Send what the protocol has to say."""

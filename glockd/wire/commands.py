@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from glockd.core.events import Renamed
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 def get(talk: Conversation, name: bytes, now: float) -> bytes:
     """`g NAME`: take an exclusive lock, if it is free."""
     session = talk.session
-    if len(session.holds) >= talk.policy.max_session_locks:
+    if len(session.holds) >= talk.policy.unchecked and not talk.may_hold_more():
         return get_at_the_limit(talk, name)
     if talk.exclusive.take(name, session, now) is not None:
         return GET_SUCCESS + name + CRLF
@@ -48,7 +51,7 @@ def reget(talk: Conversation, name: bytes) -> bytes:
 
 
 def get_at_the_limit(talk: Conversation, name: bytes) -> bytes:
-    """The answer to a `g` of a session that may not take any more."""
+    """The answer to a `g` when no more may be taken."""
     if talk.exclusive.is_held(name):
         return reget(talk, name)
     return talk.too_many_locks(name)
@@ -75,7 +78,7 @@ def shared_get(talk: Conversation, name: bytes, now: float) -> bytes:
     """`sg NAME`: take a shared lock; never waits, never fails but at a limit of the daemon."""
     shared, session = talk.shared, talk.session
     if shared.find(name, session) is None:
-        if len(session.holds) >= talk.policy.max_session_locks:
+        if not talk.may_hold_more():
             return talk.too_many_locks(name)
         shared.take(name, session, now, 1, overtake=True)
     return b"%d" % shared.count(name) + SHARED_GET_SUCCESS + name + CRLF
@@ -113,12 +116,7 @@ def dump(talk: Conversation, argument: bytes, now: float) -> bytes | None:
         return DISABLED
     shared = argument == b"shared"
     table = talk.shared if shared else talk.exclusive
-    entries = []
-    for name in sorted(table.names()):
-        addresses = [hold.session.address for hold in table.holds(name)]
-        who = b" ".join(addresses)
-        entries.append(name + (b":[" + who + b"]" if shared or len(addresses) > 1 else b":" + who))
-    return talk.pause_behind(b"map[" + b" ".join(entries) + b"]\n")
+    return talk.recite(_dump(table, shared))
 
 
 def me(talk: Conversation, argument: bytes, now: float) -> bytes:
@@ -140,6 +138,8 @@ def who(talk: Conversation, name: bytes, now: float) -> bytes | None:
     """`who [NAME]`: a line for each connection with a registered name, or with just that one."""
     if not (talk.policy.registry and talk.policy.dump):
         return DISABLED
+    if talk.deaf:
+        return b""
     return talk.pause_behind(
         b"".join(session.address + b": " + session.label + LF for session in talk.state.registry.named(name))
     )
@@ -169,7 +169,47 @@ def snapshot(state: State) -> dict[bytes, int]:
 def _list(talk: Conversation, table: LockTable, name: bytes) -> bytes | None:
     if not talk.policy.dump:
         return DISABLED
-    names = [name] if name else table.names()
-    return talk.pause_behind(
-        b"".join(one + b": " + hold.session.label + LF for one in names for hold in table.holds(one))
-    )
+    return talk.recite(_lines(table, name))
+
+
+# How many locks a long listing tells of before others get their turn: some 1 ms.
+SLICE = 1000
+
+
+def _slices(names: Iterable[bytes]) -> Iterator[list[bytes]]:
+    rest = iter(names)
+    while some := list(islice(rest, SLICE)):
+        yield some
+
+
+# A long listing tells the names of the moment it was asked for. Each lock is told as it is when its turn comes, so that
+# what is told was true; one that is free by then is left out.
+
+
+def _lines(table: LockTable, name: bytes) -> Iterator[bytes]:
+    for some in _slices([name] if name else table.names()):
+        yield b"".join(one + b": " + hold.session.label + LF for one in some for hold in table.holds(one))
+
+
+def _dump(table: LockTable, shared: bool) -> Iterator[bytes]:
+    parts = []
+    for part in _slices(table.names()):
+        parts.append(sorted(part))
+        if len(parts) > 1:
+            yield b""
+    told, gap = b"map[", b""
+    # Merged as they are needed: to sort half a million names takes most of a second.
+    for some in _slices(heapq.merge(*parts)):
+        if gap:
+            yield told
+            told = b""
+        entries = []
+        for name in some:
+            addresses = [hold.session.address for hold in table.holds(name)]
+            if addresses:
+                who = b" ".join(addresses)
+                entries.append(name + (b":[" + who + b"]" if shared or len(addresses) > 1 else b":" + who))
+        if entries:
+            told += gap + b" ".join(entries)
+            gap = b" "
+    yield told + b"]\n"

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 
 from glockd.core.events import Granted, Misspoken, Notice
 from glockd.core.history import CANCELLED, ORPHANED
 from glockd.core.locks import WHOLE, LockTable, Waiter
 from glockd.core.sessions import Session
 from glockd.core.state import State
-from glockd.wire.extensions import granted_reply, refuse, waited_in_vain
-from glockd.wire.handlers import BARE, HANDLERS, UNAUTHORISED, Handlers
+from glockd.wire.extensions import got, granted_reply, refuse, waited_in_vain
+from glockd.wire.handlers import BARE, CAREFUL, HANDLERS, UNAUTHORISED, Handlers
 from glockd.wire.language import CANCELLED as CANCELLED_REPLY
-from glockd.wire.language import LF, SPACE, TOO_MANY_LOCKS, TOO_MANY_WAITERS, normalise, trim
+from glockd.wire.language import (
+    LF,
+    NAME_TOO_LONG,
+    SPACE,
+    TOO_MANY_LOCKS,
+    TOO_MANY_WAITERS,
+    normalise,
+    trim,
+)
 from glockd.wire.policy import Policy
-
-# A reply up to this many bytes may be followed by others at once.
-SHORT = 4096
 
 
 class Conversation:
@@ -31,6 +38,7 @@ class Conversation:
 
     __slots__ = (
         "busy",
+        "deaf",
         "ended",
         "exclusive",
         "handlers",
@@ -39,6 +47,7 @@ class Conversation:
         "notify",
         "outbox",
         "over",
+        "pieces",
         "policy",
         "session",
         "shared",
@@ -57,7 +66,7 @@ class Conversation:
         self.session = session
         self.policy = policy
         self.outbox = outbox
-        self.handlers: Handlers = UNAUTHORISED if policy.secrets else HANDLERS
+        self.handlers: Handlers = UNAUTHORISED if policy.secrets else self.all_handlers()
         self.waiter: Waiter | None = (
             None  # what a wait in progress waits for; nothing is carried out meanwhile
         )
@@ -66,7 +75,9 @@ class Conversation:
             False  # not ready for a new command at once: one of the following, or part of a line is there
         )
         self.more = False  # there is more to carry out: call `resume` when others have had their turn
+        self.pieces: Iterator[bytes] | None = None  # the rest of a long reply
         self.ended = False  # no more input will come, so nothing may wait
+        self.deaf = False  # nobody hears the replies any more, so long ones are not made
         self.over = False  # the last reply has been given: hang up
         self.notify = False  # tell of holds that ended without this session's doing
 
@@ -97,7 +108,7 @@ class Conversation:
             self.state.stats.invalid_commands += 1
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
-            return b""
+            return self.misunderstood(command)
         handler, place = found
         self.uses[place] += 1
         return handler(self, normalise(argument), now)
@@ -121,6 +132,12 @@ class Conversation:
         waiter = self._stop_waiting()
         if waiter is None:
             return b""
+        if waiter not in self.session.waiters:
+            # It has been granted, or its time was up, and word of it is on its way.
+            table, name = waiter.table, waiter.name
+            if table.find(name, self.session) is None:
+                return waited_in_vain(waiter)
+            return got(table, waiter.weight, name, table.count(name))
         self.outbox += waiter.table.withdraw(waiter, now, ORPHANED if how else CANCELLED, how)
         return waited_in_vain(waiter)
 
@@ -137,26 +154,55 @@ class Conversation:
         return waiter
 
     def is_cancel(self, line: bytes) -> bool:
-        """Whether `line` says `cancel`."""
-        return trim(line) == b"cancel"
+        """Whether `line` says `cancel` while there is something to cancel."""
+        return trim(line) == b"cancel" and self.waiter in self.session.waiters
 
     def authorise(self) -> None:
         """Let the client use every verb from now on."""
-        self.handlers = HANDLERS
+        self.handlers = self.all_handlers()
+
+    def all_handlers(self) -> Handlers:
+        """Every verb; those that keep names look at their length only if there is a limit."""
+        return CAREFUL if self.policy.max_name else HANDLERS
 
     # For those who carry out commands
 
     def pause_behind(self, reply: bytes) -> bytes | None:
-        """Give `reply`, and let others have their turn before the next command; for replies that may be long."""
-        if len(reply) <= SHORT and not self.over:
-            return reply
+        """Give `reply`, and let others have their turn before the next command; for what may take long."""
         self.late = reply
+        self.more = True
         return None
+
+    def recite(self, pieces: Iterator[bytes]) -> bytes | None:
+        """Give a reply that may be very long, others having their turn between its pieces.
+
+        Args:
+            pieces: makes the reply as it goes; each piece should take a few milliseconds at the most.
+        """
+        if self.deaf:
+            return b""
+        first = next(pieces, b"")
+        second = next(pieces, None)
+        if second is not None:
+            self.pieces = chain((second,), pieces)
+        return self.pause_behind(first)
+
+    def misunderstood(self, command: bytes) -> bytes | None:
+        """The reply to what is no command: nothing, as in the original."""
+        return b""
 
     def holds_whole(self, name: bytes) -> bool:
         """Whether this session has the exclusive lock `name` for itself."""
         hold = self.exclusive.find(name, self.session)
         return hold is not None and hold.weight == WHOLE
+
+    def may_hold_more(self) -> bool:
+        """Whether this session, and all of them together, hold less than they may."""
+        policy = self.policy
+        return (
+            len(self.session.holds) < policy.max_session_locks
+            and self.exclusive.held + self.shared.held < policy.max_locks
+        )
 
     def line_is_full(self, table: LockTable, name: bytes) -> bool:
         """Whether nobody else may wait for `name`."""
@@ -170,6 +216,11 @@ class Conversation:
         """Refuse a lock at a limit."""
         self.policy.refused["locks"] += 1
         return TOO_MANY_LOCKS + name + LF
+
+    def name_too_long(self, argument: bytes) -> bytes:
+        """Refuse a name at the limit; a longer reply than it allows would be no help."""
+        self.policy.refused["names"] += 1
+        return NAME_TOO_LONG + argument[: self.policy.max_name or 64] + LF
 
     def too_many_waiters(self, name: bytes) -> bytes:
         """Refuse a wait at a limit."""

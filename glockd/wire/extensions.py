@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from glockd.core.locks import LockTable, Waiter
     from glockd.wire.conversation import Conversation
 
+# With more holds than this to look through, a command lets others have their turn behind it.
+MANY = 64
+
 _SECONDS = re.compile(rb"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\Z")
 _INTEGER = re.compile(rb"[0-9]{1,18}\Z")
 
@@ -98,8 +101,8 @@ def _acquire(
     talk: Conversation, table: LockTable, name: bytes, now: float, patience: float, weight: int, limit: int
 ) -> bytes | None:
     """Take the lock, or stand in line for it."""
-    session, policy = talk.session, talk.policy
-    if len(session.holds) >= policy.max_session_locks:
+    session = talk.session
+    if not talk.may_hold_more():
         return talk.too_many_locks(name)
     if table.take(name, session, now, weight, limit) is not None:
         return got(table, weight, name, table.count(name))
@@ -110,7 +113,9 @@ def _acquire(
     outcome = table.wait(name, session, now, now + patience, weight, limit)
     talk.outbox.append(outcome)
     if isinstance(outcome, Refused):
-        return (GET_DEADLOCK if table is talk.exclusive else SHARED_GET_DEADLOCK) + name + LF
+        return talk.pause_behind(
+            (GET_DEADLOCK if table is talk.exclusive else SHARED_GET_DEADLOCK) + name + LF
+        )
     talk.waiter = outcome.waiter
     return None
 
@@ -163,20 +168,24 @@ def token(talk: Conversation, name: bytes, now: float) -> bytes:
     return b"%d" % (0 if hold is None else hold.token) + LOCK_TOKEN + name + LF
 
 
-def check(talk: Conversation, argument: bytes, now: float) -> bytes:
+def check(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     """`check TOKEN NAME`: is TOKEN that of a hold in force?"""
     word, _, name = argument.partition(b" ")
     number = integer(word)
     if number is None:
         return BAD_ARGUMENT + b"TOKEN\n"
-    current = any(hold.token == number for hold in talk.exclusive.holds(name))
-    return (TOKEN_CURRENT if current else TOKEN_STALE) + name + LF
+    holds = talk.exclusive.holds(name)
+    current = any(hold.token == number for hold in holds)
+    reply = (TOKEN_CURRENT if current else TOKEN_STALE) + name + LF
+    return reply if len(holds) <= MANY else talk.pause_behind(reply)
 
 
 def explain(talk: Conversation, name: bytes, now: float) -> bytes | None:
     """`explain NAME`: who holds it and who waits, in both namespaces, as JSON."""
     if not talk.policy.dump:
         return DISABLED
+    if talk.deaf:
+        return b""
     return talk.pause_behind(b"1 " + reports.explain(talk.state, name, now) + LF)
 
 
@@ -184,6 +193,8 @@ def history(talk: Conversation, name: bytes, now: float) -> bytes | None:
     """`history [NAME]`: the latest events, oldest first, as JSON."""
     if not talk.policy.dump or not talk.policy.history or talk.state.history is None:
         return DISABLED
+    if talk.deaf:
+        return b""
     records = list(talk.state.history.records(name or None))
     report = reports.history(records, talk.policy.wall_offset())
     return talk.pause_behind(b"%d " % len(records) + report + LF)

@@ -63,5 +63,23 @@ assert _HANDLERS.keys() | _BARE.keys() == VERBS.keys()
 HANDLERS = _numbered(_HANDLERS)
 BARE = _numbered(_BARE)
 
+# Verbs that keep a name, and how many words come before it.
+KEEPERS = {b"g": 0, b"sg": 0, b"iam": 0, b"wait": 1, b"read": 1, b"share": 2}
+
+
+def _careful(handler: Handler, words: int) -> Handler:
+    def check(talk: Conversation, argument: bytes, now: float) -> bytes | None:
+        if len(argument) > talk.policy.max_name:
+            name = argument.split(b" ", words)[-1]
+            if len(name) > talk.policy.max_name:
+                return talk.name_too_long(name)
+        return handler(talk, argument, now)
+
+    return check
+
+
+# In force where the length of names is limited.
+CAREFUL = _numbered(_HANDLERS | {word: _careful(_HANDLERS[word], words) for word, words in KEEPERS.items()})
+
 # In force until a client has proved that it may talk to this daemon.
 UNAUTHORISED = _numbered(dict.fromkeys(_HANDLERS, extensions.refuse) | {b"auth": extensions.auth})

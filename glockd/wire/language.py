@@ -127,6 +127,11 @@ PONG = b"1 pong\n"
 CANCELLED = b"1 Cancelled\n"
 NOTHING_TO_CANCEL = b"0 Nothing To Cancel\n"
 NOT_AUTHORISED = b"0 Not Authorised\n"
+TOO_MANY_CONNECTIONS = b"0 Too Many Connections\n"
+HANDSHAKE_TOO_LONG = b"0 Handshake Too Long\n"
+IDLE_TOO_LONG = b"0 Idle Too Long\n"
+NO_TLS = b"0 No TLS Here\n"
+ONLY_TLS = b"0 Only TLS Here\n"
 
 # Refusals, to be followed by what was asked for.
 BAD_ARGUMENT = b"0 Bad Argument: "

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from glockd.core.events import Notice
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.conversation import Conversation
-from glockd.wire.language import LINE_END, MAX_LINE, SPACE, normalise
+from glockd.wire.language import LINE_END, MAX_LINE, NO_TLS, SPACE, normalise
 from glockd.wire.policy import Policy
+
+# How a TLS handshake begins (RFC 8446, 5.1: type 22, version 3). No command does.
+TLS_RECORD = b"\x16\x03"
+
+# Neither is a command: the beginning of a TLS handshake, an HTTP request that has a body.
+_FOREIGN = re.compile(TLS_RECORD + rb"|POST [^ ]+ HTTP/1\.[01]\Z")
 
 # How many lines of one client are carried out before others get their turn.
 TURN = 1024
@@ -49,6 +57,7 @@ class LineConversation(Conversation):
                     if reply is not None:
                         return reply
                     self.busy = True
+                    self.more = self.pieces is not None
                     reply, self.late = self.late, b""
                     return reply
         reply = self._receive(data, now)
@@ -56,11 +65,11 @@ class LineConversation(Conversation):
         return reply
 
     def _receive(self, data: bytes, now: float) -> bytes:
+        if self.waiter is not None:
+            return self._overhear(data, now)
         if self.unread:
             data = self.unread + data
             self.unread = b""
-        if self.waiter is not None:
-            return self._overhear(data, now)
         if self.more or self.over:
             self.unread = data
             return b""
@@ -92,11 +101,12 @@ class LineConversation(Conversation):
                 # A line of the full length has been cut, and has no LF of its own. (The NUL of a C string: as above.)
                 parts = [part if len(part) == MAX_LINE else part + b"\n" for part in lines[done:]]
                 rest = b"".join((*parts, rest)).lstrip(b"\0")
-                self.more = self.waiter is None and not self.over
                 if self.waiter is not None and rest:
                     self.unread = b""
                     replies.append(self._overhear(rest, now))
                     return b"".join(replies)
+                whole = b"\n" in rest or len(rest) >= MAX_LINE
+                self.more = not self.over and (self.pieces is not None or whole)
                 break
             replies.append(reply)
         else:
@@ -104,6 +114,12 @@ class LineConversation(Conversation):
                 if lines:
                     rest = rest.lstrip(b"\0")
                 self.more = b"\n" in rest
+                if rest.startswith(TLS_RECORD):
+                    # Not to be waited for: its end of line is not going to come.
+                    self.carry_out(rest, now)
+                    replies.append(self.late)
+                    self.late = rest = b""
+                    self.more = False
         self.unread = rest
         return b"".join(replies)
 
@@ -111,19 +127,26 @@ class LineConversation(Conversation):
         """Go on where a pause was; the replies."""
         if self.waiter is not None or not self.more:
             return b""
+        if self.pieces is not None:
+            piece = next(self.pieces, None)
+            if piece is not None:
+                return piece
+            self.pieces = None
         self.more = False
         replies = self.receive(b"", now)
         return replies + self._finish(now) if self.ended and not self.more else replies
 
-    def end_of_input(self, now: float, how: str = "closed") -> bytes:
+    def end_of_input(self, now: float, how: str = "closed", lost: bool = False) -> bytes:
         """Carry out what is left, an unfinished line too; a wait in progress ends. The replies.
 
         Call `resume` as long as there is `more`; then nothing more comes from this client.
 
         Args:
             how: closed, reset or dead peer.
+            lost: the connection is gone, and nobody hears the replies.
         """
         self.ended = True
+        self.deaf = lost
         reply = self.withdraw(now, how)
         return reply if self.more else reply + self._finish(now)
 
@@ -132,21 +155,39 @@ class LineConversation(Conversation):
         reply = self.carry_out(line, now) if line and not self.over else b""
         if reply is None:
             reply, self.late = self.late, b""
-        self.over = True
-        self.more = False
+        self.more = self.pieces is not None
+        self.over = not self.more
         return reply
+
+    def misunderstood(self, command: bytes) -> bytes | None:
+        """Nothing; but the talk ends with somebody who speaks another protocol.
+
+        A TLS client would wait for ever for its handshake. A browser can be made, by any page, to post
+        commands here (cross-protocol scripting); what it sends begins with the request line.
+        """
+        if not _FOREIGN.match(command):
+            return b""
+        what, reply = ("tls", NO_TLS) if command.startswith(TLS_RECORD) else ("http", b"")
+        self.policy.refused[what] += 1
+        self.over = True
+        return self.pause_behind(reply)
 
     def _overhear(self, data: bytes, now: float) -> bytes:
         """Keep `data` for after the wait, but act on a `cancel` in it at once."""
+        # What was there before has been looked through, but for its last line, which was not whole.
+        start = self.unread.rfind(b"\n") + 1
+        data = self.unread + data
         self.unread = data
-        if b"cancel" not in data:
-            return b""
-        lines = data.split(b"\n")
-        for index, line in enumerate(lines[:-1]):
-            if self.is_cancel(line):
-                del lines[index]
-                self.unread = b"\n".join(lines)
+        place = data.find(b"cancel", start)
+        while place >= 0:
+            begin = data.rfind(b"\n", 0, place) + 1
+            end = data.find(b"\n", place)
+            if end < 0:
+                break
+            if self.is_cancel(data[begin:end]):
+                self.unread = data[:begin] + data[end + 1 :]
                 return b"".join(self.cancel(now))
+            place = data.find(b"cancel", end)
         return b""
 
 

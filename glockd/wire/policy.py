@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
 
+# Below `max_locks` by this many, each get is checked against it. Not more can be got between two looks.
+MARGIN = 3_000_000
+
 
 @dataclass(slots=True)
 class Policy:
@@ -27,5 +30,18 @@ class Policy:
     max_waiters: int = UNLIMITED  # sessions in line for all locks
     max_lock_waiters: int = UNLIMITED  # sessions in line for one lock
     max_name: int = 0  # bytes in a lock's name; 0: only the line is limited
+    # A session with fewer holds needs no check against the limits above. One comparison on the hot path.
+    unchecked: int = UNLIMITED
     # What was refused at a limit, by the limit's name.
     refused: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.consider(0)
+
+    def consider(self, held: int) -> None:
+        """Decide how closely gets are checked; to be called every second, and when a limit changes.
+
+        Args:
+            held: holds of all sessions.
+        """
+        self.unchecked = self.max_session_locks if held < self.max_locks - MARGIN else 0

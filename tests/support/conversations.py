@@ -45,6 +45,7 @@ class ConversationDaemon:
         self.state = State(history=history(flags), verbs=VERBS)
         self.policy = policy(flags)
         self.outbox: list[Notice] = []
+        self.kicked: list[Session] = []  # to go when all else has been told
         self.talks: dict[Session, ConversationClient] = {}
         self.serial = 0
         self.observer = Observer(self.client())
@@ -59,11 +60,13 @@ class ConversationDaemon:
 
     def deliver(self) -> None:
         """Tell those concerned what has happened, until nothing more does."""
-        while self.outbox:
+        while self.outbox or self.kicked:
             notices = self.outbox[:]
             self.outbox.clear()
             for notice in notices:
                 self.tell(notice)
+            if not self.outbox and self.kicked:
+                self.kick(self.kicked.pop(0))
 
     def tell(self, notice: Notice) -> None:
         if isinstance(notice, Granted | TimedOut):
@@ -72,10 +75,14 @@ class ConversationDaemon:
                 client.goes_on(notice if isinstance(notice, Granted) else None)
         elif isinstance(notice, Expired):
             self.tell_of_loss(notice.hold, b"expired")
-        elif isinstance(notice, Kicked) and notice.session in self.talks:
-            for hold in list(notice.session.holds):
+        elif isinstance(notice, Kicked):
+            self.kicked.append(notice.session)
+
+    def kick(self, session: Session) -> None:
+        if session in self.talks:
+            for hold in list(session.holds):
                 self.tell_of_loss(hold, b"kicked")
-            self.talks[notice.session].vanishes(KICKED)
+            self.talks[session].vanishes(KICKED)
 
     def tell_of_loss(self, hold: Hold, reason: bytes) -> None:
         client = self.talks.get(hold.session)
