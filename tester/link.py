@@ -64,7 +64,9 @@ class Link:
             _ip("-n", self.name, "link", "set", "lo", "up")
         except (OSError, subprocess.CalledProcessError) as problem:
             self.close()
-            raise NoNetwork(f"no network of our own: {getattr(problem, 'stderr', '') or problem}") from problem
+            raise NoNetwork(
+                f"no network of our own: {getattr(problem, 'stderr', '') or problem}"
+            ) from problem
         self.thread = threading.Thread(target=self._carry, daemon=True)
         self.thread.start()
 
