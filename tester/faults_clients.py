@@ -272,18 +272,20 @@ def limits_exceeded(report: Report) -> None:
             report.demand(len(replies) - len(no) == allowed, f"{what}: {len(replies) - len(no)} were allowed")
             report.demand(all(words in reply for reply in no), f"{what}: refused with {set(no)}")
 
-        refused("names of 30 to 35 bytes", three, (b"i " + b"n" * n for n in range(30, 36)), 3, b"Too Long")
-        refused("locks of a session", one, (b"g one-%d" % n for n in range(300)), 100, b"Too Many Locks")
-        refused("locks of all", two, (b"g two-%d" % n for n in range(300)), 50, b"Too Many Locks")
+        names = [b"n" * size for size in range(30, 36)]
+        refused("names of 30 to 35 bytes", three, (b"g " + name for name in names), 3, b"Too Long")
+        for number in range(3):
+            three.ask(b"g three-%d" % number)
         waiters = [stack.enter_context(connect(server.tcp, PATIENCE)) for _ in range(40)]
         no = 0
         for number, peer in enumerate(waiters):
-            peer.send(b"ping\nwait 600 one-%d\n" % (number // 15))
+            peer.send(b"ping\nwait 600 three-%d\n" % (number // 15))
             peer.receive_line(PATIENCE)
-            reply = peer.receive_line(0.02)
-            no += reply is not None and b"Too Many Waiters" in reply
+            no += b"Too Many Waiters" in (peer.receive_line(0.05) or b"")
         report.figures["waiters: queued, refused"] = f"{len(waiters) - no}, {no}"
         report.demand(no == 20, f"{no} of 40 waiters were refused, and not 20")
+        refused("locks of a session", one, (b"g one-%d" % n for n in range(300)), 100, b"Too Many Locks")
+        refused("locks of all", two, (b"g two-%d" % n for n in range(300)), 44, b"Too Many Locks")
         more = [stack.enter_context(Peer(server.tcp, PATIENCE)) for _ in range(40)]
         told = 0
         for peer in more:

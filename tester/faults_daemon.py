@@ -63,6 +63,7 @@ def _half_open(report: Report, bound: int, each: int) -> None:
     with Link() as link, ExitStack() as stack:
         server = stack.enter_context(LocalServer(["-dead-peer-seconds", str(bound)], host=SERVER))
         keeper = stack.enter_context(connect(server.tcp, PATIENCE))
+        reader = _PingAnswerer()
         kinds: dict[str, Callable[[int], bool]] = {}
 
         def is_held(name: str) -> bool:
@@ -87,8 +88,10 @@ def _half_open(report: Report, bound: int, each: int) -> None:
                     keeper.ask(b"g " + lock.encode())
                     peer.send(b"wait 600 " + lock.encode() + (b"" if peer.framed else b"\n"))
                     until(lambda lock=lock: is_waited_for(f"explain {lock}"))  # type: ignore[misc]
+                reader.peers += [peer for peer in (holder, waiter, deaf) if peer.framed]
                 # Their last signs of life are spread, so that the cut meets every phase of keep-alive.
                 time.sleep(min(bound, 10) / each / 2)
+        reader.end()
         link.cut = True
         start = time.monotonic()
         for door in (server.tcp, server.ws):
@@ -111,6 +114,26 @@ def _half_open(report: Report, bound: int, each: int) -> None:
                 )
                 late = max(times) > bound + 0.5
                 report.demand(not late, f"{kind}: {max(times):.2f} s is beyond the bound of {bound} s")
+
+
+class _PingAnswerer:
+    """Reads from websockets, as a client that lives would, until its `end`."""
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        while not self.over.wait(0.05):
+            for peer in list(self.peers):
+                with suppress(OSError, Ended):
+                    peer.receive(0)
+
+    def end(self) -> None:
+        self.over.set()
+        self.thread.join()
 
 
 class _aborting:
