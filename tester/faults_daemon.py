@@ -22,22 +22,26 @@ from .peers import Ended, Peer, connect
 from .process import open_files, resident_bytes
 from .server import LocalServer
 
+TIMER_SLACK = (
+    0.005  # seconds: the daemon's event loop counts whole milliseconds, and reads its clock once a turn
+)
+
 
 @fault
 def daemon_stopped(report: Report) -> None:
     """SIGSTOP of the daemon for longer than a lease that is renewed meanwhile: nobody loses anything."""
-    rounds, pause = report.size(10, 1), 2.0
+    rounds, lease = report.size(10, 1), 1.0 if not report.quick else 0.4
     times, lost = [], 0
     with LocalServer() as server:
         holder, other = connect(server.tcp, PATIENCE), connect(server.tcp, PATIENCE)
         for number in range(rounds):
             name = b"leased-%d" % number
             holder.ask(b"g " + name)
-            holder.ask(b"lease 1 " + name)
+            holder.ask(b"lease %g " % lease + name)
             os.kill(server.pid, signal.SIGSTOP)
-            time.sleep(pause / 2)
+            time.sleep(lease * 0.9)
             holder.send(b"lease 60 " + name + b"\n")
-            time.sleep(pause / 2)
+            time.sleep(lease)
             start = time.perf_counter()
             os.kill(server.pid, signal.SIGCONT)
             holder.receive_line(PATIENCE)
@@ -179,7 +183,7 @@ def clock_steps(report: Report) -> None:
     )
     if library is None:
         raise FileNotFoundError(2, "is not installed (package faketime)", "libfaketime.so.1")
-    rounds = report.size(5, 1)
+    rounds, lease = report.size(5, 1), 1.0 if not report.quick else 0.2
     with tempfile.TemporaryDirectory(prefix="glockd-tester-") as folder:
         clock = Path(folder, "clock")
         clock.write_text("+0")
@@ -199,12 +203,12 @@ def clock_steps(report: Report) -> None:
                     with connect(server.tcp, PATIENCE) as holder, connect(server.tcp, PATIENCE) as heir:
                         holder.ask(b"g stepped")
                         start = time.monotonic()
-                        holder.ask(b"lease 1 stepped")
+                        holder.ask(b"lease %g stepped" % lease)
                         clock.write_text(step)
                         heir.send(b"wait 60 stepped\n")
                         heir.receive_line(PATIENCE)
                         took = time.monotonic() - start
-                        (early if took < 1 else late).append(took)
+                        (early if took < lease - TIMER_SLACK else late).append(took)
                         tokens.append(int(heir.ask(b"token stepped").split()[0]))
                 if number == 0:
                     with connect(server.tcp, PATIENCE) as peer:
@@ -218,12 +222,15 @@ def clock_steps(report: Report) -> None:
                     server.kill()
                     server.start()
             report.figures["steps of the clock"] = 3 * rounds
-            report.figures["leases of 1 s: shortest, longest"] = (
+            report.figures[f"leases of {lease:g} s: shortest, longest"] = (
                 f"{min(early + late):.3f}, {max(early + late):.3f}"
             )
-            report.demand(not early, f"a lease ended after {min(early, default=0):.3f} s instead of 1")
             report.demand(
-                max(late, default=0) < 1.5, f"a lease of 1 s ended after {max(late, default=0):.3f} s"
+                not early, f"a lease ended after {min(early, default=0):.3f} s instead of {lease:g}"
+            )
+            report.demand(
+                max(late, default=0) < lease + 0.5,
+                f"a lease of {lease:g} s ended after {max(late, default=0):.3f} s",
             )
             report.demand(tokens == sorted(set(tokens)), "tokens do not grow")
 
