@@ -3,8 +3,9 @@
 Every record has `at`, monotonic seconds of the machine that ran the clients, and `event`:
 
 | event | further keys | meaning | |---|---|---| | `run` | `seed`, `server`, `alone`, `grace`,
-`transit`, … | the first record; `alone`: the server has no other clients | | `open` | `session`, `transport`, `address`, `began` |
-it is connected and its `me` was answered; `began` before | | `send` | `session`, `op`, `line` | a command
+`transit`, … | the first record; `alone`: the server has no other clients | | `open` | `session`, `transport`,
+`address`, `began` | it is connected and its `me` was answered; `began` before | | `send` | `session`, `op`,
+`line` | a command
 is about to be written | | `sent` | `session`, `op` | its last byte has been written | | `reply` |
 `session`, `op`, `line` | its reply has been read | | `push` | `session`, `line` | a line came that no
 command asked for | | `silent` | `session`, `op` | the client has given up waiting for this reply | |
