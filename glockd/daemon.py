@@ -137,7 +137,13 @@ class Daemon:
             notices = outbox[:TELL]
             del outbox[:TELL]
             for notice in notices:
-                self._tell(notice)
+                if type(notice) is Granted:
+                    # Who has been hung up on meanwhile hears nothing any more.
+                    client = self.clients.get(notice.waiter.session)
+                    if client is not None:
+                        client.granted(notice)
+                else:
+                    self._tell(notice)
             if len(notices) == TELL:
                 # A lock that thousands of readers have waited for is worth thousands of system calls.
                 self.loop.call_soon(self.deliver)
@@ -165,11 +171,6 @@ class Daemon:
 
     def _tell(self, notice: Notice) -> None:
         match notice:
-            case Granted(waiter=waiter):
-                # Who has been hung up on meanwhile hears nothing any more.
-                client = self.clients.get(waiter.session)
-                if client is not None:
-                    client.granted(notice)
             case TimedOut(waiter=waiter):
                 client = self.clients.get(waiter.session)
                 if client is not None:

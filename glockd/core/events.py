@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from glockd.core.history import Record
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from glockd.core.sessions import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     """A waiter's turn has come."""
+
+    # A tuple, because somebody waits for it: it is made three times as fast.
 
     waiter: Waiter
     hold: Hold

@@ -151,7 +151,7 @@ class Conversation:
         """Be ready for what the client has sent meanwhile; what it waited for, if it did."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
-            self.more = self.ended or bool(self.unread)
+            self.more = self.busy = self.ended or bool(self.unread)
         return waiter
 
     def is_cancel(self, line: bytes) -> bool:
