@@ -198,7 +198,7 @@ def test_plain_text_on_a_tls_port_comes_to_an_end(
             client = daemon.connect(transport).sends(text)
             while client.read_more():
                 pass
-            assert client.buffer == (b"0 Only TLS Here\n" if text else b"")
+            assert bytes(client.buffer) == (b"0 Only TLS Here\n" if text else b"")
             client.sock.close()
     daemon.logs("refused", "tls=")
     alice.says("q").hears_a_line()
