@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from glockd.core.events import Granted, Misspoken, Notice
-from glockd.core.history import CANCELLED
+from glockd.core.history import CANCELLED, ORPHANED
 from glockd.core.locks import WHOLE, LockTable, Waiter
 from glockd.core.sessions import Session
 from glockd.core.state import State
@@ -123,12 +123,11 @@ class Conversation:
         waiter = self._stop_waiting()
         return b"" if waiter is None else waited_in_vain(waiter)
 
-    def withdraw(self, now: float, why: str = CANCELLED, detail: str = "") -> bytes:
+    def withdraw(self, now: float, how: str = "") -> bytes:
         """End the wait in progress, if there is one, and give its reply.
 
         Args:
-            why: CANCELLED or ORPHANED, for counters and history.
-            detail: how the connection was lost.
+            how: how the session ends, if that is why: closed, reset or dead peer.
         """
         waiter = self._stop_waiting()
         if waiter is None:
@@ -139,7 +138,7 @@ class Conversation:
             if table.find(name, self.session) is None:
                 return waited_in_vain(waiter)
             return got(table, waiter.weight, name, table.count(name))
-        self.outbox += waiter.table.withdraw(waiter, now, why, detail)
+        self.outbox += waiter.table.withdraw(waiter, now, ORPHANED if how else CANCELLED, how)
         return waited_in_vain(waiter)
 
     def cancel(self, now: float) -> list[bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from glockd.core.events import Notice
-from glockd.core.history import ORPHANED
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.conversation import Conversation
@@ -137,17 +136,16 @@ class LineConversation(Conversation):
         replies = self.receive(b"", now)
         return replies + self._finish(now) if self.ended and not self.more else replies
 
-    def end_of_input(self, now: float, lost: str = "") -> bytes:
+    def end_of_input(self, now: float, how: str = "closed") -> bytes:
         """Carry out what is left, an unfinished line too; a wait in progress ends. The replies.
 
-        Args:
-            lost: how the connection was lost, if it was; then nobody hears the replies.
-
         Call `resume` as long as there is `more`; then nothing more comes from this client.
+
+        Args:
+            how: closed, reset or dead peer.
         """
         self.ended = True
-        self.deaf = bool(lost)
-        reply = self.withdraw(now, ORPHANED, lost) if lost else self.withdraw(now)
+        reply = self.withdraw(now, how)
         return reply if self.more else reply + self._finish(now)
 
     def _finish(self, now: float) -> bytes:

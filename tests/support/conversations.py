@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from glockd.core.events import Granted, Kicked, Notice, TimedOut
+from glockd.core.events import Expired, Granted, Kicked, Notice, TimedOut
+from glockd.core.history import KICKED, ORPHANED, History
+from glockd.core.locks import Hold
 from glockd.core.sessions import Session
 from glockd.core.state import State
-from glockd.wire.language import VERBS
+from glockd.wire.language import VERBS, lost
 from glockd.wire.lines import LineConversation
 from glockd.wire.policy import Policy
 from support.clients import Client
 from support.daemons import Observer
 
+WALL = 1_700_000_000.0  # seconds since 1970 when the test's clock shows 0
 SLICE = 3  # how much is done in one go when a session ends; few, so that it takes several
 
 
 def policy(flags: Sequence[str]) -> Policy:
     """The policy that these flags of the daemon stand for."""
-    found = Policy()
+    found = Policy(wall_offset=lambda: WALL)
     for flag in flags:
         name, _, value = flag.lstrip("-").partition("=")
         assert isinstance(getattr(found, name), bool)
-        setattr(found, name, value != "false")
+        setattr(found, name, value not in ("false", "0"))
     return found
+
+
+def history(flags: Sequence[str]) -> History | None:
+    """The history that `-history=N` stands for."""
+    sizes = [int(flag.partition("=")[2]) for flag in flags if flag.startswith("-history=")]
+    return History(sizes[0]) if sizes else None
 
 
 class ConversationDaemon:
@@ -33,7 +42,7 @@ class ConversationDaemon:
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
         self.now = 1000.0
-        self.state = State(verbs=VERBS)
+        self.state = State(history=history(flags), verbs=VERBS)
         self.policy = policy(flags)
         self.outbox: list[Notice] = []
         self.talks: dict[Session, ConversationClient] = {}
@@ -42,7 +51,8 @@ class ConversationDaemon:
 
     def client(self, transport: str | None = None) -> ConversationClient:
         self.serial += 1
-        session = Session(b"conversation:%d" % self.serial, "tcp", self.now)
+        kind = "unix" if transport == "unix" else "tcp"
+        session = Session(b"conversation:%d" % self.serial, kind, self.now)
         self.state.registry.add(session)
         client = self.talks[session] = ConversationClient(self, session)
         return client
@@ -50,13 +60,27 @@ class ConversationDaemon:
     def deliver(self) -> None:
         """Tell those concerned what has happened, until nothing more does."""
         while self.outbox:
-            notice = self.outbox.pop(0)
-            if isinstance(notice, Granted):
-                self.talks[notice.waiter.session].goes_on(granted=notice)
-            elif isinstance(notice, TimedOut):
-                self.talks[notice.waiter.session].goes_on()
-            elif isinstance(notice, Kicked):
-                self.talks[notice.session].hangs_up()
+            notices = self.outbox[:]
+            self.outbox.clear()
+            for notice in notices:
+                self.tell(notice)
+
+    def tell(self, notice: Notice) -> None:
+        if isinstance(notice, Granted | TimedOut):
+            client = self.talks.get(notice.waiter.session)
+            if client is not None:
+                client.goes_on(notice if isinstance(notice, Granted) else None)
+        elif isinstance(notice, Expired):
+            self.tell_of_loss(notice.hold, b"expired")
+        elif isinstance(notice, Kicked) and notice.session in self.talks:
+            for hold in list(notice.session.holds):
+                self.tell_of_loss(hold, b"kicked")
+            self.talks[notice.session].vanishes(KICKED)
+
+    def tell_of_loss(self, hold: Hold, reason: bytes) -> None:
+        client = self.talks.get(hold.session)
+        if client is not None and client.talk.notify:
+            client.buffer += lost(hold.name, reason)
 
     def passes(self, seconds: float) -> None:
         """Let time pass."""
@@ -66,6 +90,9 @@ class ConversationDaemon:
             self.outbox += self.state.expire(self.now, 1)
             self.deliver()
         self.now = end
+        # Nothing more is due, so that nothing may end.
+        self.outbox += self.state.expire(end, 1)
+        self.deliver()
 
     def counts(self, **changes: int) -> None:
         found = self.observer.counters()
@@ -101,6 +128,8 @@ class ConversationClient(Client):
         self.buffer += self.talk.receive(data, self.daemon.now)
         self.resumes()
         self.daemon.deliver()
+        if self.talk.over and self.is_open:
+            self.vanishes()
 
     def resumes(self) -> None:
         while self.talk.more:
@@ -130,13 +159,16 @@ class ConversationClient(Client):
         self.vanishes()
         assert self.buffer == b"", "said, and not asked for"
 
-    def vanishes(self) -> None:
+    def vanishes(self, why: str = ORPHANED) -> None:
         daemon = self.daemon
-        self.buffer += self.talk.end_of_input(daemon.now)
-        self.resumes()
+        if why is not KICKED:
+            self.buffer += self.talk.end_of_input(daemon.now)
+            self.resumes()
         del daemon.talks[self.session]
         done = False
         while not done:
-            events, done = daemon.state.end(self.session, daemon.now, SLICE)
+            events, done = daemon.state.end(
+                self.session, daemon.now, SLICE, why, KICKED if why is KICKED else "closed"
+            )
             daemon.outbox += events
             daemon.deliver()
