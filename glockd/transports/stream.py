@@ -73,7 +73,8 @@ class StreamProtocol(Client):
         if self.session is None:
             return
         self._lost = how_it_ended(exc)
-        self.talk.end_of_input(self.door.now(), self._lost, lost=True)
+        self.talk.deaf = True
+        self.talk.end_of_input(self.door.now(), self._lost)
         self._wind_up()
 
     def _wind_up(self) -> None:
