@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from glockd.core.events import Granted, Misspoken, Notice
 from glockd.core.history import CANCELLED
 from glockd.core.locks import WHOLE, LockTable, Waiter
@@ -29,7 +31,6 @@ class Conversation:
 
     __slots__ = (
         "busy",
-        "counts",
         "ended",
         "exclusive",
         "handlers",
@@ -42,14 +43,17 @@ class Conversation:
         "session",
         "shared",
         "state",
+        "unread",
+        "uses",
         "waiter",
     )
+    unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         self.state = state
         self.exclusive = state.exclusive
         self.shared = state.shared
-        self.counts = state.stats.commands
+        self.uses = state.stats.uses
         self.session = session
         self.policy = policy
         self.outbox = outbox
@@ -72,55 +76,61 @@ class Conversation:
         words = line.split()
         if len(words) == 2:
             word, name = words
-            handler = self.handlers.get(word)
+            found = self.handlers.get(word)
             if (
-                handler is not None
+                found is not None
                 and len(line) == len(word) + len(name) + 1
                 and line[len(word)] == SPACE
                 and line.isascii()
             ):
-                self.counts[word] += 1
+                handler, place = found
+                self.uses[place] += 1
                 return handler(self, name, now)
         command = trim(line)
         word, _, argument = command.partition(b" ")
-        handler = self.handlers.get(word)
-        if handler is None:
+        found = self.handlers.get(word)
+        if found is None:
             if self.handlers is UNAUTHORISED:
                 return refuse(self, b"", now)
-            handler = BARE.get(command)
-        if handler is None:
+            found = BARE.get(command)
+        if found is None:
             self.state.stats.invalid_commands += 1
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
             return b""
-        self.counts[word] += 1
+        handler, place = found
+        self.uses[place] += 1
         return handler(self, normalise(argument), now)
 
     def granted(self, event: Granted) -> bytes:
         """The reply to the wait that `event` ends; `resume` carries on behind it."""
-        self.waiter = None
-        self.more = True
+        self._stop_waiting()
         return granted_reply(event)
 
     def timed_out(self) -> bytes:
         """The reply to the wait whose time is up; `resume` carries on behind it."""
-        waiter, self.waiter = self.waiter, None
-        self.more = True
+        waiter = self._stop_waiting()
         return b"" if waiter is None else waited_in_vain(waiter)
 
     def withdraw(self, now: float) -> bytes:
         """End the wait in progress, if there is one, and give its reply."""
-        waiter, self.waiter = self.waiter, None
+        waiter = self._stop_waiting()
         if waiter is None:
             return b""
         self.outbox += waiter.table.withdraw(waiter, now, CANCELLED)
-        self.more = True
         return waited_in_vain(waiter)
 
     def cancel(self, now: float) -> list[bytes]:
         """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
-        self.counts[b"cancel"] += 1
+        self.uses[BARE[b"cancel"][1]] += 1
         return [self.withdraw(now), CANCELLED_REPLY]
+
+    def _stop_waiting(self) -> Waiter | None:
+        """Be ready for what the client has sent meanwhile; what it waited for, if it did."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            self.more = self.ended or bool(self.unread)
+        return waiter
 
     def is_cancel(self, line: bytes) -> bool:
         """Whether `line` says `cancel`."""

@@ -16,11 +16,12 @@ TURN = 1024
 class LineConversation(Conversation):
     """A conversation in lines that end with LF."""
 
-    __slots__ = ("unread",)
+    __slots__ = ()
+    unread: bytes  # an unfinished line; behind a pause, whole lines too
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         super().__init__(state, session, policy, outbox)
-        self.unread = b""  # an unfinished line; behind a pause, whole lines too
+        self.unread = b""
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Carry out the lines that `data` completes; their replies, as far as there are any yet.
@@ -34,15 +35,16 @@ class LineConversation(Conversation):
             words = data.split()
             if len(words) == 2:
                 word, name = words
-                handler = self.handlers.get(word)
+                found = self.handlers.get(word)
                 if (
-                    handler is not None
+                    found is not None
                     and MAX_LINE > len(data) == len(word) + len(name) + 2
                     and data[-1] == LINE_END
                     and data[len(word)] == SPACE
                     and data.isascii()
                 ):
-                    self.counts[word] += 1
+                    handler, place = found
+                    self.uses[place] += 1
                     reply = handler(self, name, now)
                     if reply is not None:
                         return reply
@@ -68,27 +70,28 @@ class LineConversation(Conversation):
             lines, rest = _cut(lines, rest)
         plain = data.isascii()
         handlers = self.handlers
-        counts = self.counts
+        uses = self.uses
         replies = []
-        done = 0
-        for line in lines:
-            done += 1
+        for done, line in enumerate(lines, 1):
             word, _, argument = line.partition(b" ")
-            handler = handlers.get(word)
-            if handler is None:
+            found = handlers.get(word)
+            if found is None:
                 if done > 1:
                     # A client that sends C strings has a NUL behind each LF.
                     line = line.lstrip(b"\0")
                 reply = self.carry_out(line, now)
             else:
-                counts[word] += 1
+                handler, place = found
+                uses[place] += 1
                 words = argument.split()
                 name = words[0] if plain and len(words) == 1 else normalise(argument)
                 reply = handler(self, name, now)
             if reply is None:
                 replies.append(self.late)
                 self.late = b""
-                rest = b"\n".join((*lines[done:], rest))
+                # A line of the full length has been cut, and has no LF of its own. (The NUL of a C string: as above.)
+                parts = [part if len(part) == MAX_LINE else part + b"\n" for part in lines[done:]]
+                rest = b"".join((*parts, rest)).lstrip(b"\0")
                 self.more = self.waiter is None and not self.over
                 if self.waiter is not None and rest:
                     self.unread = b""
