@@ -246,7 +246,9 @@ def auth(talk: Conversation, secret: bytes, now: float) -> bytes | None:
     if secrets and not sum([hmac.compare_digest(secret, one) for one in secrets]):
         return refuse(talk, secret, now)
     talk.authorise()
-    return OK
+    # A pause: what came along behind it is to be served by the verbs that are allowed from now on.
+    talk.late = OK
+    return None
 
 
 def refuse(talk: Conversation, argument: bytes, now: float) -> bytes | None:
