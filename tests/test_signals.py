@@ -87,12 +87,14 @@ def test_what_wants_a_restart_is_named(glockd: Spawner, tmp_path: Path) -> None:
     daemon = start(glockd, config)
     config.write_text("port = 1\nhistory = 7\ndump = false\n")
     assert hup(daemon)["changed"] == ["dump"]
-    (warning,) = entries(daemon, "a restart is needed for these options")
+    warned = "a restart is needed for these options"
+    daemon.logs(warned)
+    (warning,) = entries(daemon, warned)
     assert warning["level"] == "warning"
     assert warning["options"] == ["history"]  # the port is on the command line, which wins
     # And it is named again, as long as it is so.
     hup(daemon)
-    assert len(entries(daemon, "a restart is needed for these options")) == 2
+    wait_until(lambda: len(entries(daemon, warned)) == 2, about=lambda: daemon.stderr)
 
 
 def test_a_wrong_configuration_changes_nothing(glockd: Spawner, tmp_path: Path) -> None:
