@@ -123,6 +123,7 @@ class LockTable:
         self.stats = TableStats()
         self.history = history
         self.waiting = 0  # how many sessions wait in line
+        self._besides = 0  # holds of all locks in their roomy form, beyond one for each
         self._tokens = tokens
         self._deadlines = deadlines
         self._contended = contended
@@ -133,6 +134,11 @@ class LockTable:
     def __len__(self) -> int:
         """How many names are held."""
         return len(self._locks)
+
+    @property
+    def held(self) -> int:
+        """How many holds there are: each name has one for each of its holders."""
+        return len(self._locks) + self._besides
 
     def names(self) -> list[bytes]:
         """The names that are held, in the order in which they were first taken."""
@@ -345,6 +351,7 @@ class LockTable:
             return ()
         del found.holds[hold.key]
         found.used -= hold.weight
+        self._besides -= 1
         self._end(hold, now, why, detail)
         return self._serve(hold.name, found, now)
 
@@ -382,6 +389,7 @@ class LockTable:
         if weight > limit:
             return None
         lock = self._locks[name] = Lock(size)
+        self._besides -= 1  # it has no hold yet
         return self._grant(lock, name, key, session, weight, now, 0.0)
 
     def _widen(self, name: bytes) -> Lock:
@@ -401,6 +409,7 @@ class LockTable:
             return
         if not lock.holds:
             del self._locks[name]
+            self._besides += 1
         elif len(lock.holds) == 1 and lock.size == WHOLE:
             (self._locks[name],) = lock.holds.values()
 
@@ -410,6 +419,7 @@ class LockTable:
         hold = Hold(self, name, key, session, weight, next(self._tokens), now)
         lock.holds[key] = hold
         lock.used += weight
+        self._besides += 1
         session.holds.add(hold)
         if self.history is not None:
             self.history.add((GRANTED, now, hold, waited, ""))

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import accumulate
-from operator import attrgetter, countOf
 from typing import TYPE_CHECKING, Any
 
 from websockets.http11 import Request, Response
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 # Buckets shown: up to 2**25 ms, about nine hours. What took longer is in +Inf.
 SHOWN = 26
-
-_table_of = attrgetter("table")
 
 
 class Metrics:
@@ -121,10 +118,10 @@ class Metrics:
             waiter = table.oldest_waiter()
             return 0.0 if waiter is None else now - waiter.since
 
-        holds, sessions = holds_by_table(state)
         yield _gauges("locks", "Names held now.", "table", each(len))
-        yield _gauges("holds", "Holds now: a lock has one for each holder.", "table", holds)
-        yield _gauges("sessions", "Sessions that hold a lock of the table now.", "table", sessions)
+        yield _gauges(
+            "holds", "Holds now: a lock has one for each holder.", "table", each(lambda table: table.held)
+        )
         yield _gauges("waiters", "Sessions in line now.", "table", each(lambda table: table.waiting))
         yield _gauges("longest_wait_seconds", "Wait of who is in line longest.", "table", each(longest_wait))
         orphans = each(lambda table: table.stats.orphans)
@@ -155,24 +152,6 @@ class Metrics:
         yield _gauge("ready", "1 while new clients are welcome, 0 while draining.", not self._draining())
         bound = self._policy.dead_peer_seconds
         yield _gauge("dead_peer_seconds", "Within how long a peer that vanished is found.", bound)
-
-
-def holds_by_table(state: State) -> tuple[dict[str, float], dict[str, float]]:
-    """How many holds there are in each table, and how many sessions have any there.
-
-    Only if both tables are in use every hold is looked at, at some 25 ns each.
-    """
-    few, many = sorted((state.exclusive, state.shared), key=len)
-    holds = {few.kind: 0.0, many.kind: 0.0}
-    sessions = holds.copy()
-    for session in state.registry.sessions():
-        of_few = countOf(map(_table_of, session.holds), few) if len(few) else 0
-        of_many = len(session.holds) - of_few
-        holds[few.kind] += of_few
-        holds[many.kind] += of_many
-        sessions[few.kind] += of_few > 0
-        sessions[many.kind] += of_many > 0
-    return holds, sessions
 
 
 def _family_of_counters(name: str, does: str, labels: Sequence[str]) -> CounterMetricFamily:
