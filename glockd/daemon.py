@@ -157,11 +157,8 @@ class Daemon:
             case Expired(hold=hold):
                 self._tell_of_loss(hold, b"expired")
             case Kicked(session=session):
-                client = self.clients.get(session)
-                if client is not None:
-                    for hold in list(session.holds):
-                        self._tell_of_loss(hold, b"kicked")
-                    client.hang_up(KICKED)
+                # Who asked for it may be among the kicked, and is still to be answered.
+                self.loop.call_soon(self._kick, session)
             case Refused(waiter=waiter, cycle=cycle):
                 circle = [text(session.address) for session in cycle]
                 self.log.warning("deadlock refused", lock=text(waiter.name), cycle=circle)
@@ -175,6 +172,13 @@ class Daemon:
                 )
             case Queued() | Leased():
                 pass  # the timer is set anyway
+
+    def _kick(self, session: Session) -> None:
+        client = self.clients.get(session)
+        if client is not None:
+            for hold in list(session.holds):
+                self._tell_of_loss(hold, b"kicked")
+            client.hang_up(KICKED)
 
     def _tell_of_loss(self, hold: Hold, reason: bytes) -> None:
         client = self.clients.get(hold.session)

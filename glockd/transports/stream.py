@@ -52,24 +52,13 @@ class StreamProtocol(Client):
         # The hot path: two system calls and this.
         door = self.door
         talk = self.talk
-        traffic = self._traffic
-        traffic.received += len(data)
+        self._traffic.received += len(data)
         reply = talk.receive(data, door.now())
-        if reply:
-            # Straight to the socket, which nearly always takes it: the event loop's queue costs a tenth as much again
-            # as the whole request. What the socket does not take, and all that comes behind, goes to the queue.
-            if self._queued and self._is_queued():
-                self.push(reply)
-            else:
-                try:
-                    sent = write(self._descriptor, reply)
-                except OSError:
-                    sent = 0  # full, or broken, which the transport will find out
-                if sent < len(reply):
-                    self.push(reply[sent:])
-                traffic.sent += sent
         if door.outbox:
+            # Before the reply: who has waited for the lock has waited longest.
             door.deliver()
+        if reply:
+            self._send(reply)
         if talk.busy:
             self.regulate()
 
@@ -90,9 +79,24 @@ class StreamProtocol(Client):
         self.door.part(session, how_it_ended(exc), _nothing)
 
     def push(self, reply: bytes) -> None:
+        if not self.transport.is_closing():
+            self._send(reply)
+
+    def _send(self, reply: bytes) -> None:
+        """Send `reply` on a connection that is open."""
         self._traffic.sent += len(reply)
-        self.transport.write(reply)
-        self._queued = True
+        # Straight to the socket, which nearly always takes it: the event loop's queue costs a tenth as much again as
+        # the whole request. What the socket does not take, and all that comes behind, goes to the queue.
+        if self._queued and self._is_queued():
+            self.transport.write(reply)
+            return
+        try:
+            sent = write(self._descriptor, reply)
+        except OSError:
+            sent = 0  # full, or broken, which the transport will find out
+        if sent < len(reply):
+            self.transport.write(reply[sent:])
+            self._queued = True
 
     def backlog(self) -> int:
         return len(self.talk.unread)
@@ -101,7 +105,7 @@ class StreamProtocol(Client):
         self._say(self.talk.resume(self.door.now()))
 
     def _say(self, reply: bytes) -> None:
-        if reply and not self.transport.is_closing():
+        if reply:
             self.push(reply)
         self.door.deliver()
         self.regulate()
