@@ -121,7 +121,7 @@ def _options() -> list[click.Parameter]:
         )
     hidden: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
     parameters += [
-        click.Option(["--version"], help="Show the version.", callback=_show_version, **hidden),
+        click.Option(["-version", "--version"], help="Show the version.", callback=_show_version, **hidden),
         click.Option(["-h"], help="Show this on standard error.", callback=_show_usage, **hidden),
         click.Option(["-help", "--help"], help="Show this.", callback=_show_help, **hidden),
     ]

@@ -43,6 +43,12 @@ class Config:
         "", "folder that remembers how far tokens have come; empty: the clock is trusted", "PATH"
     )
     auth_file: str = option("", "file of secrets, one a line, any of which `auth` must give first", "PATH")
+    http: str = option(
+        "", "where metrics, health and console page are, if not on the websocket port", "HOST:PORT"
+    )
+    metrics: bool = option(True, "serve /metrics to Prometheus")
+    health: bool = option(True, "serve /healthz and /readyz")
+    console: bool = option(True, "serve the console page, /")
     dead_peer_seconds: int = option(
         30, "find a peer that vanished without a word within so many seconds", "SECONDS"
     )
@@ -55,6 +61,10 @@ class Config:
             _demand(0 <= value <= 65535, name, f"{value} is no port, which is from 0 to 65535")
         _demand(self.history >= 0, "history", "must be 0 or more")
         _demand(5 <= self.dead_peer_seconds <= 86400, "dead-peer-seconds", "must be from 5 to 86400")
+        if self.http:
+            _, colon, port = self.http.rpartition(":")
+            in_range = port.isdecimal() and 1 <= int(port) <= 65535
+            _demand(bool(colon) and in_range, "http", f"{self.http!r} is not HOST:PORT")
         _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
         _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
         try:
@@ -67,6 +77,13 @@ class Config:
     def hosts(self) -> list[str]:
         """The addresses to listen on."""
         return [host.strip() for host in self.bind.split(",") if host.strip()]
+
+    @property
+    def http_addresses(self) -> list[tuple[str, int]]:
+        """Where to listen for HTTP alone; on the addresses of `bind` if only a port was named."""
+        host, _, port = self.http.rpartition(":")
+        hosts = [host.removeprefix("[").removesuffix("]")] if host else self.hosts
+        return [(one, int(port)) for one in hosts] if port else []
 
 
 LOG_FORMATS = ("console", "json")

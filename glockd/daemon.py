@@ -47,7 +47,7 @@ from glockd.transports.addresses import UnixAddresses, ip_address
 from glockd.transports.client import Client
 from glockd.transports.stream import StreamProtocol
 from glockd.transports.websocket import WebSocketProtocol
-from glockd.web import app
+from glockd.web import app, console
 from glockd.wire.language import VERBS, lost
 from glockd.wire.policy import Policy
 from glockd.wire.reports import text
@@ -97,6 +97,7 @@ class Daemon:
         self._unix_socket: UnixSocket | None = None
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
+        self._draining = False
 
     # Door: what transports need
 
@@ -262,14 +263,19 @@ class Daemon:
 
     async def _listen(self) -> None:
         config = self.config
+        sockets = inherited_sockets(config.ws)
+        given = {kind for kind, _ in sockets}
+        if "http" not in given:
+            found = [(host, listen_ip(host, port)) for host, port in config.http_addresses]
+            sockets += [("http", sock) for _, sock in found if sock is not None]
         unix_addresses = UnixAddresses()
+        websocket_site, http_site = self._sites(apart=bool(config.http) or "http" in given)
         factories: dict[str, Callable[[], Client]] = {
             "tcp": partial(StreamProtocol, self, "tcp", ip_address),
             "unix": partial(StreamProtocol, self, "unix", unix_addresses),
-            "ws": partial(WebSocketProtocol, self, app.answer),
+            "ws": partial(WebSocketProtocol, self, websocket_site),
+            "http": partial(WebSocketProtocol, self, http_site),
         }
-        sockets = inherited_sockets(config.ws)
-        given = {kind for kind, _ in sockets}
         for kind, port in (("tcp", config.port), ("ws", config.ws)):
             if port and kind not in given:
                 found = [(host, listen_ip(host, port)) for host in config.hosts]
@@ -286,8 +292,25 @@ class Daemon:
                 server = await self.loop.create_server(factory, sock=sock, backlog=BACKLOG)
             self._servers.append(server)
 
+    def _sites(self, apart: bool) -> tuple[app.Site, app.Site]:
+        """What the websocket port and the HTTP port answer to requests; all is on one of the two."""
+        config = self.config
+        pages: dict[str, app.Page] = {}
+        if config.console and console.FILE.exists():
+            pages["/"] = console.page(console.FILE.read_bytes())
+        if config.health:
+            pages["/healthz"] = app.Page(app.health, guarded=False)
+            pages["/readyz"] = app.readiness(lambda: self._draining)
+
+        def secrets() -> tuple[bytes, ...]:
+            return self.policy.secrets
+
+        # The console page talks to where it came from, so there it has to be heard.
+        return app.Site({} if apart else pages, secrets), app.Site(pages, secrets, upgrades=config.console)
+
     async def _drain(self) -> None:
         """Answer what has arrived, then close every connection."""
+        self._draining = True
         for server in self._servers:
             server.close()
         deadline = self.now() + DRAIN

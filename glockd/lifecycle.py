@@ -61,7 +61,7 @@ class PidFile:
 
 
 def inherited_sockets(ws_port: int) -> list[tuple[str, socket.socket]]:
-    """The listening sockets handed over by a service manager, each with its kind: tcp, unix or ws.
+    """The listening sockets handed over by a service manager, each with its kind: tcp, unix, ws or http.
 
     The name given to a socket (FileDescriptorName= in systemd) decides; without one of these names, its family and,
     for the websocket, its port.
@@ -87,6 +87,8 @@ def inherited_sockets(ws_port: int) -> list[tuple[str, socket.socket]]:
         name = names[index] if index < len(names) else ""
         if sock.family == socket.AF_UNIX:
             kind = "unix"
+        elif name == "http":
+            kind = "http"
         elif name in ("ws", "websocket") or (name != "tcp" and sock.getsockname()[1] == ws_port):
             kind = "ws"
         else:

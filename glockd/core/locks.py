@@ -258,7 +258,12 @@ class LockTable:
         Returns:
             Queued, or Refused if the wait could never be granted as long as everybody who waits goes on waiting; then
             nothing has changed.
+
+        Raises:
+            ValueError: some of the lock is held under that key, and not the whole is wanted; nothing has changed.
         """
+        if weight != WHOLE and self.find(name, session if key is None else key) is not None:
+            raise ValueError("the lock is held under that key")
         lock = self._widen(name)
         waiter = Waiter(
             self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from glockd.core.events import Granted
@@ -53,12 +54,20 @@ class Client(asyncio.Protocol):
         raise NotImplementedError
 
     def hang_up(self, how: str) -> None:
-        """End the session, and close the connection once the last reply is out."""
+        """End the session, and close the connection once the last reply is out.
+
+        Args:
+            how: closed, kicked or shutdown.
+        """
         session, self.session = self.session, None
         if session is None:
-            self.transport.close()
+            self.close(how)
         else:
-            self.door.part(session, how, self.transport.close)
+            self.door.part(session, how, partial(self.close, how))
+
+    def close(self, how: str) -> None:
+        """Close the connection once the last reply is out; the session has ended."""
+        self.transport.close()
 
     # For subclasses
 

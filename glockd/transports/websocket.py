@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from websockets.exceptions import NegotiationError
-from websockets.frames import BINARY, CLOSE, CONT, TEXT, Frame
+from websockets.frames import BINARY, CLOSE, CONT, TEXT, CloseCode, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -23,6 +23,13 @@ from glockd.wire.messages import MessageConversation
 
 # A message may be this long, in bytes, all its fragments together.
 MAX_MESSAGE = 32 * 1024 * 1024
+
+# RFC 6455, 7.4.1: what a close frame says, by how the session ends.
+CLOSE_CODES = {
+    "closed": CloseCode.NORMAL_CLOSURE,
+    "kicked": CloseCode.POLICY_VIOLATION,
+    "shutdown": CloseCode.GOING_AWAY,
+}
 
 # So many bytes of one client are looked at before others get their turn: some hundred commands.
 TURN = 16384
@@ -121,7 +128,8 @@ class WebSocketProtocol(Client):
             if type(event) is Frame:
                 opcode = event.opcode
                 if opcode is CLOSE:
-                    self._close()
+                    # Answered when everything is released.
+                    self.hang_up("closed")
                     return
                 if self.session is not None:
                     message = self._whole(event)
@@ -165,15 +173,9 @@ class WebSocketProtocol(Client):
             # As protocol.send_text, which takes five times as long: a tenth of the cost of a whole message.
             protocol.writes.append(_text_header(len(reply)) + reply)
 
-    def _close(self) -> None:
-        """Answer a close frame, when everything is released."""
-        session, self.session = self.session, None
-        if session is not None:
-            self.door.part(session, "closed", self._say_goodbye)
-
-    def _say_goodbye(self) -> None:
+    def close(self, how: str) -> None:
         if self._protocol.state is OPEN:
-            self._protocol.send_close(1000)
+            self._protocol.send_close(CLOSE_CODES[how])
         self._flush()
         self.transport.close()
 
@@ -191,7 +193,11 @@ class WebSocketProtocol(Client):
                 self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
             else:
                 page = protocol.reject(503, refusal.decode())
-        protocol.send_response(page)
+        if protocol.close_expected():
+            # Junk followed the request, and the library has given the connection up.
+            self.transport.write(page.serialize())
+        else:
+            protocol.send_response(page)
 
     def _flush(self) -> None:
         """Send what the protocol has to say."""
