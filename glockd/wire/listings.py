@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_COUNT = 1000
 
 # How many entries one command looks at to find those with TEXT in them: 1 to 2 ms.
-SCAN = 10_000
+SCAN = 5_000
 
 _NUMBER = re.compile(rb"[0-9]{1,15}\Z")
 
