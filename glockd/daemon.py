@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import structlog
 
-from glockd import __version__
-from glockd.config import Config, options
+from glockd import __version__, logs, summary
+from glockd.config import Config, ConfigError, options
 from glockd.core.deadlines import NEVER
 from glockd.core.events import (
     Expired,
@@ -42,18 +43,25 @@ from glockd.lifecycle import (
     inherited_sockets,
     listen_ip,
 )
+from glockd.pulse import Pulse
+from glockd.reload import changes
 from glockd.tokens import TokenFile, from_clock
 from glockd.transports.addresses import UnixAddresses, ip_address
 from glockd.transports.client import Client
 from glockd.transports.stream import StreamProtocol
 from glockd.transports.websocket import WebSocketProtocol
 from glockd.web import app, console
+from glockd.web.metrics import Metrics
 from glockd.wire.language import VERBS, lost
 from glockd.wire.policy import Policy
 from glockd.wire.reports import text
 
 # How many holds of one ended session, or how many deadlines, are dealt with before others get their turn: some 2 ms.
 SLICE = 1000
+
+# How often the event loop's lag is measured, and the service manager told what goes on, in seconds.
+LAG_SAMPLING = 0.25
+STATUS_INTERVAL = 10.0
 
 # How long clients may take to read their last replies when the daemon stops, in seconds.
 DRAIN = 3.0
@@ -65,25 +73,24 @@ class Daemon:
     Args:
         config: what the operator wants.
         loop: the event loop it will run on.
+        reread: what the operator wants by the time it is called; raises ConfigError if that makes no sense.
     """
 
-    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop, reread: Callable[[], Config]) -> None:
         self.config = config
+        self._reread = reread
         self.loop = loop
         self.now = loop.time
         self.log = structlog.get_logger()
         self.outbox: list[Notice] = []
         self.clients: dict[Session, Client] = {}
         self.policy = Policy(
-            registry=config.registry,
-            dump=config.dump,
-            admin=config.admin,
             history=config.history > 0,
             verbose=config.verbose,
             dead_peer_seconds=config.dead_peer_seconds,
-            secrets=read_secrets(config.auth_file),
             wall_offset=lambda: time.time() - loop.time(),
         )
+        switch(self.policy, config, read_secrets(config.auth_file))
         history: History | None = None
         if config.verbose:
             history = Journal(config.history, self.outbox)
@@ -98,6 +105,8 @@ class Daemon:
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
         self._draining = False
+        self._pulses: list[Pulse] = []
+        self._afterwards: Callable[[], None] = lambda: None
 
     # Door: what transports need
 
@@ -240,6 +249,8 @@ class Daemon:
         await self._listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._stopping.set)
+        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self.loop.add_signal_handler(signal.SIGUSR1, self._summarise)
         # The core has no cycles, transports break theirs: no collector has to walk through all locks.
         gc.collect()
         gc.freeze()
@@ -249,10 +260,14 @@ class Daemon:
         addresses = [_name(sock) for server in self._servers for sock in server.sockets]
         self.log.info("ready", version=__version__, listening=addresses)
         self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
+        self._start_pulses()
+        self._afterwards()
         await self._stopping.wait()
-        self._notifier.tell("STOPPING=1")
+        self._notifier.tell("STOPPING=1", "STATUS=draining")
         self.log.info("stopping", connections=len(self.clients))
         await self._drain()
+        for pulse in self._pulses:
+            pulse.stop()
         if self._unix_socket is not None:
             self._unix_socket.remove()
         if self._token_file is not None:
@@ -260,6 +275,40 @@ class Daemon:
         if pid_file is not None:
             pid_file.remove()
         self.log.info("stopped")
+
+    def _start_pulses(self) -> None:
+        notifier = self._notifier
+
+        def beat(every: float, job: Callable[[float], None]) -> None:
+            self._pulses.append(Pulse(self.loop, every, job))
+
+        beat(LAG_SAMPLING, self.state.stats.lag.add)
+        if notifier.watchdog_seconds:
+            # sd_watchdog_enabled(3): every half of the time is recommended.
+            beat(notifier.watchdog_seconds / 2, lambda _: notifier.tell("WATCHDOG=1"))
+        if notifier.is_heard:
+            beat(STATUS_INTERVAL, lambda _: notifier.tell(f"STATUS={summary.line(self.state)}"))
+
+    def _reload(self) -> None:
+        """Take over what can be taken over from a changed configuration; if it is wrong, nothing."""
+        self._notifier.reloading()
+        try:
+            config, taken, left = changes(self.config, self._reread())
+            secrets = read_secrets(config.auth_file)
+        except (ConfigError, StartError) as error:
+            self.log.error("reload failed, nothing has changed", reason=str(error))
+        else:
+            self.config = config
+            logs.configure(config.log_format, config.log_level)
+            switch(self.policy, config, secrets)
+            # What else can change without a restart (certificates) is reloaded here.
+            self.log.info("reloaded", changed=taken, secrets=len(secrets))
+            if left:
+                self.log.warning("a restart is needed for these options", options=left)
+        self._notifier.tell("READY=1", f"STATUS={summary.line(self.state)}")
+
+    def _summarise(self) -> None:
+        self.log.info("state", **summary.summary(self.state, self.now()))
 
     async def _listen(self) -> None:
         config = self.config
@@ -301,6 +350,11 @@ class Daemon:
         if config.health:
             pages["/healthz"] = app.Page(app.health, guarded=False)
             pages["/readyz"] = app.readiness(lambda: self._draining)
+        if config.metrics:
+            metrics = Metrics(self.state, self.policy, self.now, lambda: self._draining)
+            pages["/metrics"] = app.Page(metrics.show)
+            # Aside, once everybody is served, so that no client has to wait for the first scrape.
+            self._afterwards = Thread(target=metrics.prepare, name="metrics", daemon=True).start
 
         def secrets() -> tuple[bytes, ...]:
             return self.policy.secrets
@@ -330,6 +384,14 @@ class Daemon:
             await asyncio.sleep(0.01)
         for transport in connections:
             transport.abort()
+
+
+def switch(policy: Policy, config: Config, secrets: tuple[bytes, ...]) -> None:
+    """Set what clients may do, at the start and at each reload."""
+    policy.registry = config.registry
+    policy.dump = config.dump
+    policy.admin = config.admin
+    policy.secrets = secrets
 
 
 def read_secrets(path: str) -> tuple[bytes, ...]:

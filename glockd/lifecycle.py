@@ -8,6 +8,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 # sd_listen_fds(3): inherited descriptors start at 3.
@@ -186,6 +187,16 @@ class Notifier:
         usec = os.environ.pop("WATCHDOG_USEC", "")
         mine = os.environ.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_seconds = int(usec) / 1_000_000 if usec.isdigit() and mine and self._address else 0.0
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a service manager."""
+        return bool(self._address)
+
+    def reloading(self) -> None:
+        """Announce a reload; READY=1 ends it."""
+        # sd_notify(3), RELOADING=1: the time tells it from the READY=1 of an earlier one.
+        self.tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def tell(self, *states: str) -> None:
         """Send assignments such as READY=1; that nobody listens is no error."""

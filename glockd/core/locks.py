@@ -158,6 +158,15 @@ class LockTable:
         found = self._locks.get(name)
         return found.waiters.keys() if type(found) is Lock else ()
 
+    def lines(self) -> Iterator[tuple[bytes, int]]:
+        """The locks that somebody waits for, and how many do."""
+        return ((name, len(lock.waiters)) for (kind, name), lock in self._contended.items() if kind == self.kind)
+
+    def oldest_waiter(self) -> Waiter | None:
+        """Who has waited longest in this namespace."""
+        first = (next(iter(lock.waiters)) for (kind, _), lock in self._contended.items() if kind == self.kind)
+        return min(first, key=lambda waiter: waiter.since, default=None)
+
     def count(self, name: bytes) -> int:
         """How many holds `name` has."""
         found = self._locks.get(name)

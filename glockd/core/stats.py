@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+TRANSPORTS = ("tcp", "unix", "websocket")
+
+
 class Durations:
     """How long something took, in buckets that double: below 1 ms, 2 ms, 4 ms and so on."""
 
@@ -48,6 +51,17 @@ class TableStats:
         self.waited = Durations()  # of every wait that has ended
 
 
+class Traffic:
+    """What went through one transport."""
+
+    __slots__ = ("connections", "received", "sent")
+
+    def __init__(self) -> None:
+        self.connections = 0  # ever begun
+        self.received = 0  # bytes, framing included
+        self.sent = 0
+
+
 class Stats:
     """What clients asked for.
 
@@ -55,8 +69,10 @@ class Stats:
         verbs: the words of all commands.
     """
 
-    __slots__ = ("commands", "invalid_commands")
+    __slots__ = ("commands", "invalid_commands", "lag", "traffic")
 
     def __init__(self, verbs: Iterable[bytes]) -> None:
         self.commands = dict.fromkeys(verbs, 0)  # uses by verb, successful or not, allowed or not
         self.invalid_commands = 0
+        self.traffic = {transport: Traffic() for transport in TRANSPORTS}
+        self.lag = Durations()  # how late the event loop came to a timer

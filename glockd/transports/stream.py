@@ -21,12 +21,13 @@ class StreamProtocol(Client):
         name_it: gives the client's address for the transport.
     """
 
-    __slots__ = ("_kind", "_name_it")
+    __slots__ = ("_kind", "_name_it", "_traffic")
     talk: LineConversation
 
     def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
         super().__init__(door)
         self._kind = kind
+        self._traffic = door.state.stats.traffic[kind]
         self._name_it = name_it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -38,6 +39,7 @@ class StreamProtocol(Client):
             self.transport.write(refusal)
             self.transport.close()
             return
+        self._traffic.connections += 1
         self.session = session
         self.talk = LineConversation(door.state, session, door.policy, door.outbox)
 
@@ -45,8 +47,11 @@ class StreamProtocol(Client):
         # The hot path: two system calls and this.
         door = self.door
         talk = self.talk
+        traffic = self._traffic
+        traffic.received += len(data)
         reply = talk.receive(data, door.now())
         if reply:
+            traffic.sent += len(reply)
             self.transport.write(reply)
         if door.outbox:
             door.deliver()
@@ -70,6 +75,7 @@ class StreamProtocol(Client):
         self.door.part(session, how_it_ended(exc), _nothing)
 
     def push(self, reply: bytes) -> None:
+        self._traffic.sent += len(reply)
         self.transport.write(reply)
 
     def backlog(self) -> int:
@@ -80,6 +86,7 @@ class StreamProtocol(Client):
 
     def _say(self, reply: bytes) -> None:
         if reply and not self.transport.is_closing():
+            self._traffic.sent += len(reply)
             self.transport.write(reply)
         self.door.deliver()
         self.regulate()

@@ -70,12 +70,13 @@ class WebSocketProtocol(Client):
         pages: answers what is no websocket handshake.
     """
 
-    __slots__ = ("_fragments", "_pages", "_protocol", "_unparsed")
+    __slots__ = ("_fragments", "_pages", "_protocol", "_traffic", "_unparsed")
     talk: MessageConversation
 
     def __init__(self, door: Door, pages: Pages) -> None:
         super().__init__(door)
         self._pages = pages
+        self._traffic = door.state.stats.traffic["websocket"]
         self._protocol = _Protocol(max_size=MAX_MESSAGE, logger=_SILENT)
         self._fragments: list[bytes] | None = None
         self._unparsed = b""
@@ -84,6 +85,7 @@ class WebSocketProtocol(Client):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self._traffic.received += len(data)
         if self._unparsed or (len(data) > TURN and self.session is not None):
             self._unparsed += data
             if not self.talk.more:
@@ -141,7 +143,9 @@ class WebSocketProtocol(Client):
         parts = protocol.data_to_send()
         if parts:
             # The empty part stands for the end; `hang_up` sees to that.
-            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._traffic.sent += len(data)
+            self.transport.write(data)
         if self.door.outbox:
             self.door.deliver()
         if protocol.state is not OPEN:
@@ -189,6 +193,7 @@ class WebSocketProtocol(Client):
             session = Session(ip_address(self.transport), "websocket", self.door.now())
             refusal = self.door.admit(self, session)
             if refusal is None:
+                self._traffic.connections += 1
                 self.session = session
                 self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
             else:
@@ -204,7 +209,9 @@ class WebSocketProtocol(Client):
         parts = self._protocol.data_to_send()
         if parts and not self.transport.is_closing():
             # The empty part stands for the end; `hang_up` sees to that.
-            self.transport.write(b"".join(parts))
+            data = b"".join(parts)
+            self._traffic.sent += len(data)
+            self.transport.write(data)
 
     def _lose(self, how: str) -> None:
         session, self.session = self.session, None

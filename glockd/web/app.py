@@ -28,7 +28,7 @@ NOTHING_ALLOWED = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; 
 class Page(NamedTuple):
     """What a path shows."""
 
-    show: Callable[[], Response]
+    show: Callable[[Request], Response]
     guarded: bool = True  # only for those who know a secret, if there are secrets
 
 
@@ -72,7 +72,7 @@ class Site:
             # RFC 9110, 11.6.1: several challenges are a choice. A browser takes the second.
             challenge = 'Bearer realm="glockd", Basic realm="glockd", charset="UTF-8"'
             return _refusal(401, "Unauthorized", "A secret is needed.", WWW_Authenticate=challenge)
-        return page.show()
+        return page.show(request)
 
 
 def knows_secret(request: Request, secrets: tuple[bytes, ...]) -> bool:
@@ -112,7 +112,7 @@ def text(line: str, code: int = 200, reason: str = "OK") -> Response:
     return respond(line.encode() + b"\n", "text/plain; charset=utf-8", code, reason)
 
 
-def health() -> Response:
+def health(_: Request) -> Response:
     """`/healthz`: the event loop turns."""
     return text("ok")
 
@@ -120,7 +120,7 @@ def health() -> Response:
 def readiness(draining: Callable[[], bool]) -> Page:
     """`/readyz`: whether new clients are welcome."""
 
-    def show() -> Response:
+    def show(_: Request) -> Response:
         return text("draining", 503, "Service Unavailable") if draining() else text("ready")
 
     return Page(show, guarded=False)

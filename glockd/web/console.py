@@ -7,7 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 
 from glockd.web.app import Page, respond
 
@@ -20,7 +20,7 @@ def page(content: bytes) -> Page:
     """The page with this content."""
     policy = content_policy(content)
 
-    def show() -> Response:
+    def show(_: Request) -> Response:
         return respond(content, "text/html; charset=utf-8", policy=policy)
 
     return Page(show)
