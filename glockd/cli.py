@@ -59,7 +59,7 @@ def go_words(words: Sequence[str], booleans: frozenset[str]) -> list[str]:
 def _read_config_file(context: click.Context, _: click.Parameter, path: str) -> str:
     if path:
         try:
-            context.default_map = {name: value for name, value in from_file(path).items()}
+            context.default_map = from_file(path)
         except ConfigError as error:
             raise click.UsageError(str(error), context) from error
     return path
@@ -161,5 +161,5 @@ main = Command(
     add_help_option=False,
     context_settings={"max_content_width": 110},
     help="A lock server: a lock lives as long as the connection that holds it.",
-    epilog="Every option is also read from the environment (GLOCKD_PORT) and from the TOML file; the command line wins.",
+    epilog="Each option is also read from the environment (GLOCKD_PORT) and from the TOML file; the command line wins.",
 )

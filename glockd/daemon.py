@@ -371,19 +371,22 @@ class Daemon:
         # Two turns of the loop: what lies in the sockets is read.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        while self.now() < deadline and any(
-            c.talk is not None and c.talk.more for c in self.clients.values()
-        ):
-            await asyncio.sleep(0)
-        connections = [client.transport for client in self.clients.values()]
+        clients = list(self.clients.values())
+        await self._until(
+            lambda: not any(one.talk is not None and one.talk.more for one in clients), deadline
+        )
         for session, client in list(self.clients.items()):
             for hold in list(session.holds):
                 self._tell_of_loss(hold, b"shutdown")
             client.hang_up("shutdown")
-        while self.now() < deadline and not all(_is_closed(one) for one in connections):
-            await asyncio.sleep(0.01)
-        for transport in connections:
-            transport.abort()
+        await self._until(lambda: all(_is_closed(one.transport) for one in clients), deadline)
+        for client in clients:
+            client.transport.abort()
+
+    async def _until(self, so: Callable[[], bool], deadline: float) -> None:
+        """Wait for what no event tells."""
+        while not so() and self.now() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 def switch(policy: Policy, config: Config, secrets: tuple[bytes, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from glockd.core.events import Granted, Misspoken, Notice
 from glockd.core.history import CANCELLED
 from glockd.core.locks import WHOLE, LockTable, Waiter
@@ -42,8 +44,10 @@ class Conversation:
         "session",
         "shared",
         "state",
+        "unread",
         "waiter",
     )
+    unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         self.state = state
@@ -98,29 +102,33 @@ class Conversation:
 
     def granted(self, event: Granted) -> bytes:
         """The reply to the wait that `event` ends; `resume` carries on behind it."""
-        self.waiter = None
-        self.more = True
+        self._stop_waiting()
         return granted_reply(event)
 
     def timed_out(self) -> bytes:
         """The reply to the wait whose time is up; `resume` carries on behind it."""
-        waiter, self.waiter = self.waiter, None
-        self.more = True
+        waiter = self._stop_waiting()
         return b"" if waiter is None else waited_in_vain(waiter)
 
     def withdraw(self, now: float) -> bytes:
         """End the wait in progress, if there is one, and give its reply."""
-        waiter, self.waiter = self.waiter, None
+        waiter = self._stop_waiting()
         if waiter is None:
             return b""
         self.outbox += waiter.table.withdraw(waiter, now, CANCELLED)
-        self.more = True
         return waited_in_vain(waiter)
 
     def cancel(self, now: float) -> list[bytes]:
         """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
         self.counts[b"cancel"] += 1
         return [self.withdraw(now), CANCELLED_REPLY]
+
+    def _stop_waiting(self) -> Waiter | None:
+        """Be ready for what the client has sent meanwhile; what it waited for, if it did."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            self.more = self.ended or bool(self.unread)
+        return waiter
 
     def is_cancel(self, line: bytes) -> bool:
         """Whether `line` says `cancel`."""

@@ -55,4 +55,4 @@ BARE: Handlers = {
 assert HANDLERS.keys() | BARE.keys() == VERBS.keys()
 
 # In force until a client has proved that it may talk to this daemon.
-UNAUTHORISED: Handlers = {word: extensions.refuse for word in HANDLERS} | {b"auth": extensions.auth}
+UNAUTHORISED: Handlers = dict.fromkeys(HANDLERS, extensions.refuse) | {b"auth": extensions.auth}

@@ -20,8 +20,9 @@ MAX_LINE = 4096
 
 # Unicode's White_Space over the bytes of its UTF-8 encodings: exact, whatever else the bytes are. (str.split knows
 # U+001C to U+001F besides, bytes.split only ASCII.)
-_SPACE = rb"[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80"  # to U+3000
-_SPACES = re.compile(rb"(?:" + _SPACE + rb")+")
+_SPACES = re.compile(
+    rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)+"
+)
 
 
 def normalise(argument: bytes) -> bytes:

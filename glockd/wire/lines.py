@@ -16,11 +16,12 @@ TURN = 1024
 class LineConversation(Conversation):
     """A conversation in lines that end with LF."""
 
-    __slots__ = ("unread",)
+    __slots__ = ()
+    unread: bytes  # an unfinished line; behind a pause, whole lines too
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         super().__init__(state, session, policy, outbox)
-        self.unread = b""  # an unfinished line; behind a pause, whole lines too
+        self.unread = b""
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Carry out the lines that `data` completes; their replies, as far as there are any yet.
@@ -70,9 +71,7 @@ class LineConversation(Conversation):
         handlers = self.handlers
         counts = self.counts
         replies = []
-        done = 0
-        for line in lines:
-            done += 1
+        for done, line in enumerate(lines, 1):
             word, _, argument = line.partition(b" ")
             handler = handlers.get(word)
             if handler is None:

@@ -14,11 +14,12 @@ from glockd.wire.policy import Policy
 class MessageConversation(Conversation):
     """A conversation in which white space ends no command."""
 
-    __slots__ = ("held_back", "unread")
+    __slots__ = ("held_back",)
+    unread: deque[bytes]
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         super().__init__(state, session, policy, outbox)
-        self.unread: deque[bytes] = deque()  # messages behind a pause
+        self.unread = deque()
         self.held_back = 0  # their bytes
 
     def receive(self, message: bytes, now: float) -> list[bytes]:
