@@ -160,7 +160,9 @@ class LockTable:
 
     def lines(self) -> Iterator[tuple[bytes, int]]:
         """The locks that somebody waits for, and how many do."""
-        return ((name, len(lock.waiters)) for (kind, name), lock in self._contended.items() if kind == self.kind)
+        return (
+            (name, len(lock.waiters)) for (kind, name), lock in self._contended.items() if kind == self.kind
+        )
 
     def oldest_waiter(self) -> Waiter | None:
         """Who has waited longest in this namespace."""

@@ -94,10 +94,15 @@ def _waited(talk: Conversation, text: bytes, now: float) -> Listing[Hold]:
 
 
 def _held(talk: Conversation, text: bytes, now: float) -> Listing[Hold]:
-    """What the session with the address TEXT holds, or every session of that registered name."""
+    """What the session with the address TEXT holds, or every session of that registered name.
+
+    Oldest first; in no order if they are so many that it would take long.
+    """
     sessions = talk.state.registry.find(text)
     total = sum(len(session.holds) for session in sessions)
-    holds = chain.from_iterable(session.holds for session in sessions)
+    holds: Iterable[Hold] = chain.from_iterable(session.holds for session in sessions)
+    if total <= SCAN:
+        holds = sorted(holds, key=_token)
     return Listing(total, holds, None, lambda hold: reports.lock(hold.table, hold, now))
 
 
@@ -117,6 +122,10 @@ def _history(talk: Conversation, text: bytes, now: float) -> Listing[Record] | N
 
 def _name(hold: Hold) -> bytes:
     return hold.name
+
+
+def _token(hold: Hold) -> int:
+    return hold.token
 
 
 def _who(session: Session) -> bytes:
