@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support.conversations import ConversationDaemon
 from support.daemons import Daemon, Pool, ProcessDaemon, Views
 from support.process import Spawner
@@ -26,8 +26,11 @@ FAILED = pytest.StashKey[bool]()
 
 # Property tests are the same in each run, so that a failure is the doing of the change at hand. To look for
 # more: pytest --hypothesis-profile=explore
-settings.register_profile("default", derandomize=True, database=None, deadline=None)
-settings.register_profile("explore", max_examples=2000, stateful_step_count=100, deadline=None)
+busy = [HealthCheck.too_slow]  # whatever else the machine has to do is no fault of a test
+settings.register_profile(
+    "default", derandomize=True, database=None, deadline=None, suppress_health_check=busy
+)
+settings.register_profile("explore", max_examples=2000, deadline=None, suppress_health_check=busy)
 settings.load_profile("default")
 
 

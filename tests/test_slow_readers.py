@@ -36,18 +36,17 @@ def say_as_much_as_is_taken(client: SocketClient, question: bytes, most: int) ->
     return sent // len(question)
 
 
-def test_a_client_that_does_not_read_is_not_read_from(glockd: Spawner, transport: str) -> None:
+@pytest.mark.parametrize("line", ["dump", "i " + "n" * 4000], ids=["much for little", "as much as is asked"])
+def test_a_client_that_does_not_read_is_not_read_from(glockd: Spawner, transport: str, line: str) -> None:
     daemon = glockd()
     alice, bob = daemon.client(transport), daemon.client("tcp")
     name = "n" * 4000
     alice.says(f"g {name}").hears(f"1 Lock Get Success: {name}")
-    line = b"dump\n"
-    if isinstance(alice, WebSocketClient):
-        line = alice.frame(alice.TEXT, "dump")
+    question = alice.frame(alice.TEXT, line) if isinstance(alice, WebSocketClient) else f"{line}\n".encode()
     before = peak_memory(daemon)
     most = 64 * MEBIBYTE
-    asked = say_as_much_as_is_taken(alice, line, most)
-    assert asked * len(line) < most - MEBIBYTE, "the daemon reads on and on"
+    asked = say_as_much_as_is_taken(alice, question, most)
+    assert asked * len(question) < most - MEBIBYTE, "the daemon reads on and on"
     bob.says("g job").hears("1 Lock Get Success: job")
     bob.says(f"g {name}").hears(f"0 Lock Get Failure: {name}")
     assert peak_memory(daemon) - before < 32 * MEBIBYTE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.clients import StreamClient
 from support.daemons import ProcessDaemon
 
 pytestmark = pytest.mark.transports("tcp", "unix")
@@ -86,6 +87,13 @@ def test_a_full_line_is_carried_out_before_its_end(daemon: ProcessDaemon) -> Non
     daemon.counts(command_g=1, command_i=1, invalid_commands=1)  # the line feed is a blank line
 
 
+def test_a_full_line_with_its_end_is_followed_by_a_blank_one(daemon: ProcessDaemon) -> None:
+    alice = daemon.stream()
+    name = "n" * (LIMIT - len("g "))
+    alice.sends(f"g {name}\ng a\n").hears_bytes(f"1 Lock Get Success: {name}\r\n1 Lock Get Success: a\r\n")
+    daemon.counts(command_g=2, invalid_commands=1)
+
+
 @pytest.mark.parametrize("first_packet", [1, 3, LIMIT - 1, LIMIT, LIMIT + 1, LIMIT + 6, 3 * LIMIT])
 def test_the_tail_of_a_cut_line_is_a_line(daemon: ProcessDaemon, first_packet: int) -> None:
     alice = daemon.stream()
@@ -115,6 +123,35 @@ def test_the_cut_does_not_depend_on_lines_before(daemon: ProcessDaemon) -> None:
     alice.sends(f"g a\ng {name}g b\n")
     alice.hears_bytes("1 Lock Get Success: a\r\n")
     alice.hears_bytes(f"1 Lock Get Success: {name}\r\n1 Lock Get Success: b\r\n")
+
+
+# Long replies, behind which other clients have their turn before the next line is carried out
+
+
+def holds_much(daemon: ProcessDaemon) -> StreamClient:
+    """A client that holds so much that a listing of it is a long reply."""
+    alice = daemon.stream()
+    for letter in "ab":
+        alice.says(f"g {letter * 4000}").hears(f"1 Lock Get Success: {letter * 4000}")
+    return alice
+
+
+def listing(client: StreamClient) -> str:
+    return "".join(f"{letter * 4000}: {client.address}\n" for letter in "ab")
+
+
+def test_a_line_behind_a_long_reply_is_cut_as_ever(daemon: ProcessDaemon) -> None:
+    alice = holds_much(daemon)
+    alice.sends("d\n" + "x" * (LIMIT + 2) + "\n" + "y" * LIMIT + "\n").hears_bytes(listing(alice))
+    alice.says("i x").hears("0 Lock Not Locked: x")
+    daemon.counts(command_d=1, invalid_commands=4)  # x…, xx, y…, a blank one
+
+
+def test_terminators_of_c_strings_are_skipped_behind_a_long_reply(daemon: ProcessDaemon) -> None:
+    alice = holds_much(daemon)
+    alice.sends(b"d\n\0i x\n\0i y\n").hears_bytes(listing(alice))
+    alice.hears_bytes("0 Lock Not Locked: x\r\n0 Lock Not Locked: y\r\n")
+    daemon.counts(command_d=1, command_i=2, invalid_commands=0)
 
 
 # The end of input

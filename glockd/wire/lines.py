@@ -87,7 +87,9 @@ class LineConversation(Conversation):
             if reply is None:
                 replies.append(self.late)
                 self.late = b""
-                rest = b"\n".join((*lines[done:], rest))
+                # A line of the full length has been cut, and has no LF of its own. (The NUL of a C string: as above.)
+                parts = [part if len(part) == MAX_LINE else part + b"\n" for part in lines[done:]]
+                rest = b"".join((*parts, rest)).lstrip(b"\0")
                 self.more = self.waiter is None and not self.over
                 if self.waiter is not None and rest:
                     self.unread = b""

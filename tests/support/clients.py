@@ -102,7 +102,9 @@ class Client(ABC):
         verb, _, name = normalised(self.asked.popleft() if self.asked else b"").partition(b" ")
         mine = name in self.mine
         crlf = verb in (b"sg", b"sr", b"si") or (verb in (b"g", b"i") and not mine)
-        if verb == b"g" and lines[0].startswith(b"1 "):
+        if verb in (b"wait", b"read"):
+            name = name.partition(b" ")[2]
+        if verb in (b"g", b"wait", b"read") and b" Lock Get Success: " in lines[0]:
             self.mine.add(name)
         if verb == b"r" and lines[0].startswith(b"1 "):
             self.mine.discard(name)
