@@ -101,6 +101,7 @@ class Daemon:
         self._timer: asyncio.TimerHandle | None = None
         self._armed = NEVER
         self._servers: list[asyncio.Server] = []
+        self._http_servers: list[asyncio.Server] = []  # open to the end, to say that the daemon drains
         self._unix_socket: UnixSocket | None = None
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
@@ -257,7 +258,8 @@ class Daemon:
         gc.disable()
         if self.config.verbose:
             self.log.info("configuration", **{one.name: getattr(self.config, one.name) for one in options()})
-        addresses = [_name(sock) for server in self._servers for sock in server.sockets]
+        servers = self._servers + self._http_servers
+        addresses = [_name(sock) for server in servers for sock in server.sockets]
         self.log.info("ready", version=__version__, listening=addresses)
         self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
         self._start_pulses()
@@ -339,7 +341,7 @@ class Daemon:
             else:
                 bound_keepalive(sock, config.dead_peer_seconds)
                 server = await self.loop.create_server(factory, sock=sock, backlog=BACKLOG)
-            self._servers.append(server)
+            (self._http_servers if kind == "http" else self._servers).append(server)
 
     def _sites(self, apart: bool) -> tuple[app.Site, app.Site]:
         """What the websocket port and the HTTP port answer to requests; all is on one of the two."""
@@ -359,8 +361,11 @@ class Daemon:
         def secrets() -> tuple[bytes, ...]:
             return self.policy.secrets
 
-        # The console page talks to where it came from, so there it has to be heard.
-        return app.Site({} if apart else pages, secrets), app.Site(pages, secrets, upgrades=config.console)
+        def heard() -> bool:
+            # The console page talks to where it came from.
+            return config.console and not self._draining
+
+        return app.Site({} if apart else pages, secrets), app.Site(pages, secrets, heard)
 
     async def _drain(self) -> None:
         """Answer what has arrived, then close every connection."""
@@ -382,6 +387,8 @@ class Daemon:
         await self._until(lambda: all(_is_closed(one.transport) for one in clients), deadline)
         for client in clients:
             client.transport.abort()
+        for server in self._http_servers:
+            server.close()
 
     async def _until(self, so: Callable[[], bool], deadline: float) -> None:
         """Wait for what no event tells."""

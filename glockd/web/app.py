@@ -38,11 +38,14 @@ class Site:
     Args:
         pages: by path; without any, only websocket handshakes are welcome.
         secrets: gives those in force now; with none, everybody may see everything.
-        upgrades: whether websocket handshakes are welcome.
+        upgrades: whether websocket handshakes are welcome now.
     """
 
     def __init__(
-        self, pages: dict[str, Page], secrets: Callable[[], tuple[bytes, ...]], upgrades: bool = True
+        self,
+        pages: dict[str, Page],
+        secrets: Callable[[], tuple[bytes, ...]],
+        upgrades: Callable[[], bool] = lambda: True,
     ) -> None:
         self._pages = pages
         self._secrets = secrets
@@ -55,7 +58,7 @@ class Site:
             return _refusal(
                 405, "Method Not Allowed", f"Use {' or '.join(methods)}.", Allow=", ".join(methods)
             )
-        if request.method == "GET" and self._upgrades and _wants_upgrade(request):
+        if request.method == "GET" and _wants_upgrade(request) and self._upgrades():
             return None
         if not self._pages:
             return _refusal(400, "Bad Request", "This is a websocket: no upgrade was asked for.")

@@ -66,10 +66,11 @@ class Metrics:
     def show(self, request: Request) -> Response:
         """All metrics, in the format that the scraper asks for."""
         registry = self.prepare()
+        from prometheus_client import exposition, openmetrics
+
         if any("application/openmetrics-text" in one for one in request.headers.get_all("Accept")):
-            from prometheus_client.openmetrics import exposition
-        else:
-            from prometheus_client import exposition
+            content = openmetrics.exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
+            return respond(content, openmetrics.exposition.CONTENT_TYPE_LATEST)
         return respond(exposition.generate_latest(registry), exposition.CONTENT_TYPE_LATEST)
 
     def collect(self) -> Iterator[Metric]:
