@@ -294,7 +294,7 @@ def test_the_terminal(glockd: Spawner, visit: Visitor) -> None:
     expect(log).to_contain_text("1 Cancelled")
     expect(page.get_by_role("button", name="Cancel the wait")).to_be_hidden()
 
-    page.get_by_role("button", name="token NAME").click()
+    page.get_by_role("button", name="token NAME the fencing token").click()
     expect(line).to_have_value("token ")
     expect(line).to_be_focused()
     page.get_by_role("button", name="Disconnect").click()
@@ -332,15 +332,15 @@ def test_everything_can_be_done_from_the_keyboard(glockd: Spawner, visit: Visito
     page.keyboard.press("Escape")
     expect(page.get_by_role("searchbox")).to_have_value("")
     expect(row(page, "third")).to_be_visible()
-    page.get_by_role("link", name="first").focus()
+    page.get_by_role("link", name="first", exact=True).focus()
     page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("link", name="second")).to_be_focused()
+    expect(page.get_by_role("link", name="second", exact=True)).to_be_focused()
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     expect(page.locator("#lock h2")).to_be_focused()
     expect(page.locator("#lock")).to_contain_text(alice.address)
     page.keyboard.press("Escape")
-    expect(page.get_by_role("link", name="third")).to_be_focused()
+    expect(page.get_by_role("link", name="third", exact=True)).to_be_focused()
     expect(page.locator("#lock")).to_be_hidden()
 
     page.keyboard.press("2")
@@ -363,10 +363,10 @@ def test_the_focus_stays_where_it_is_when_the_list_changes(glockd: Spawner, visi
     for name in ("first", "second", "third"):
         alice.says(f"g {name}").hears(f"1 Lock Get Success: {name}")
     page = live(visit(daemon))
-    page.get_by_role("link", name="second").focus()
+    page.get_by_role("link", name="second", exact=True).focus()
     alice.says("r first").hears("1 Lock Release Success: first")
     expect(page.locator("#list-locks tbody tr")).to_have_count(2)
-    expect(page.get_by_role("link", name="second")).to_be_focused()
+    expect(page.get_by_role("link", name="second", exact=True)).to_be_focused()
 
 
 def luminance(colour: str) -> float:
