@@ -327,13 +327,10 @@ class LockTable:
             # As _end, in place: this is the hot path.
             del self._locks[name]
             session.holds.discard(found)
-            held = self.stats.held
-            seconds = now - found.since
-            held.sum += seconds
-            if seconds < 0.001:
-                held.buckets[0] += 1
+            if now == found.since:
+                self.stats.held.instant += 1
             else:
-                held.buckets[int(seconds * 1000).bit_length()] += 1
+                self.stats.held.add(now - found.since)
             if found.deadline != NEVER:
                 self._deadlines.set(found, NEVER)
             if self.history is not None:

@@ -65,7 +65,9 @@ class State:
     def end(
         self, session: Session, now: float, most: int, why: str = ORPHANED, detail: str = ""
     ) -> tuple[list[Event], bool]:
-        """End a session: its waits first, then its holds, oldest first, then its registered name.
+        """End a session: its waits first, then its holds, then its registered name.
+
+        Holds end oldest first, the exclusive ones before the shared ones, among those that fit into one call.
 
         Args:
             now: monotonic seconds.

@@ -14,15 +14,21 @@ class Durations:
     # 2**40 ms are 34 years, longer than a daemon runs.
     BUCKETS = 41
 
-    __slots__ = ("buckets", "sum")
+    __slots__ = ("_buckets", "instant", "sum")
 
     def __init__(self) -> None:
-        self.buckets = [0] * self.BUCKETS
+        self.instant = 0  # those that took no time at all by the caller's clock
         self.sum = 0.0
+        self._buckets = [0] * self.BUCKETS
+
+    @property
+    def buckets(self) -> list[int]:
+        """How many took less than 1 ms, from there less than 2 ms, and so on."""
+        return [self._buckets[0] + self.instant, *self._buckets[1:]]
 
     def add(self, seconds: float) -> None:
         """Count one duration of 0 or more seconds."""
-        self.buckets[int(seconds * 1000).bit_length()] += 1
+        self._buckets[int(seconds * 1000).bit_length()] += 1
         self.sum += seconds
 
 
@@ -69,10 +75,16 @@ class Stats:
         verbs: the words of all commands.
     """
 
-    __slots__ = ("commands", "invalid_commands", "lag", "traffic")
+    __slots__ = ("_verbs", "invalid_commands", "lag", "traffic", "uses")
 
     def __init__(self, verbs: Iterable[bytes]) -> None:
-        self.commands = dict.fromkeys(verbs, 0)  # uses by verb, successful or not, allowed or not
+        self._verbs = tuple(verbs)
+        self.uses = [0] * len(self._verbs)  # by the verb's place; a list is the fastest to count in
         self.invalid_commands = 0
         self.traffic = {transport: Traffic() for transport in TRANSPORTS}
         self.lag = Durations()  # how late the event loop came to a timer
+
+    @property
+    def commands(self) -> dict[bytes, int]:
+        """Uses by verb, successful or not, allowed or not."""
+        return dict(zip(self._verbs, self.uses, strict=True))

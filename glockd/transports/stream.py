@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from os import write
 from typing import cast
 
 from glockd.core.sessions import Session
@@ -21,7 +22,7 @@ class StreamProtocol(Client):
         name_it: gives the client's address for the transport.
     """
 
-    __slots__ = ("_kind", "_name_it", "_traffic")
+    __slots__ = ("_descriptor", "_kind", "_name_it", "_queued", "_traffic")
     talk: LineConversation
 
     def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
@@ -29,6 +30,8 @@ class StreamProtocol(Client):
         self._kind = kind
         self._traffic = door.state.stats.traffic[kind]
         self._name_it = name_it
+        self._descriptor = -1  # where replies may be written to at once; -1: nowhere
+        self._queued = True  # the transport may hold bytes that are to go first
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         door = self.door
@@ -41,6 +44,8 @@ class StreamProtocol(Client):
             return
         self._traffic.connections += 1
         self.session = session
+        if transport.get_extra_info("sslcontext") is None:
+            self._descriptor = transport.get_extra_info("socket").fileno()
         self.talk = LineConversation(door.state, session, door.policy, door.outbox)
 
     def data_received(self, data: bytes) -> None:
@@ -51,8 +56,18 @@ class StreamProtocol(Client):
         traffic.received += len(data)
         reply = talk.receive(data, door.now())
         if reply:
-            traffic.sent += len(reply)
-            self.transport.write(reply)
+            # Straight to the socket, which nearly always takes it: the event loop's queue costs a tenth as much again
+            # as the whole request. What the socket does not take, and all that comes behind, goes to the queue.
+            if self._queued and self._is_queued():
+                self.push(reply)
+            else:
+                try:
+                    sent = write(self._descriptor, reply)
+                except OSError:
+                    sent = 0  # full, or broken, which the transport will find out
+                if sent < len(reply):
+                    self.push(reply[sent:])
+                traffic.sent += sent
         if door.outbox:
             door.deliver()
         if talk.busy:
@@ -77,6 +92,7 @@ class StreamProtocol(Client):
     def push(self, reply: bytes) -> None:
         self._traffic.sent += len(reply)
         self.transport.write(reply)
+        self._queued = True
 
     def backlog(self) -> int:
         return len(self.talk.unread)
@@ -86,10 +102,14 @@ class StreamProtocol(Client):
 
     def _say(self, reply: bytes) -> None:
         if reply and not self.transport.is_closing():
-            self._traffic.sent += len(reply)
-            self.transport.write(reply)
+            self.push(reply)
         self.door.deliver()
         self.regulate()
+
+    def _is_queued(self) -> bool:
+        """Whether a reply has to stand in line behind others, or has no socket of its own to go to."""
+        self._queued = self._descriptor < 0 or self.transport.get_write_buffer_size() > 0
+        return self._queued
 
 
 def _nothing() -> None:

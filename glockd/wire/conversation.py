@@ -31,7 +31,6 @@ class Conversation:
 
     __slots__ = (
         "busy",
-        "counts",
         "ended",
         "exclusive",
         "handlers",
@@ -45,6 +44,7 @@ class Conversation:
         "shared",
         "state",
         "unread",
+        "uses",
         "waiter",
     )
     unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
@@ -53,7 +53,7 @@ class Conversation:
         self.state = state
         self.exclusive = state.exclusive
         self.shared = state.shared
-        self.counts = state.stats.commands
+        self.uses = state.stats.uses
         self.session = session
         self.policy = policy
         self.outbox = outbox
@@ -76,28 +76,30 @@ class Conversation:
         words = line.split()
         if len(words) == 2:
             word, name = words
-            handler = self.handlers.get(word)
+            found = self.handlers.get(word)
             if (
-                handler is not None
+                found is not None
                 and len(line) == len(word) + len(name) + 1
                 and line[len(word)] == SPACE
                 and line.isascii()
             ):
-                self.counts[word] += 1
+                handler, place = found
+                self.uses[place] += 1
                 return handler(self, name, now)
         command = trim(line)
         word, _, argument = command.partition(b" ")
-        handler = self.handlers.get(word)
-        if handler is None:
+        found = self.handlers.get(word)
+        if found is None:
             if self.handlers is UNAUTHORISED:
                 return refuse(self, b"", now)
-            handler = BARE.get(command)
-        if handler is None:
+            found = BARE.get(command)
+        if found is None:
             self.state.stats.invalid_commands += 1
             if self.policy.verbose:
                 self.outbox.append(Misspoken(self.session, line))
             return b""
-        self.counts[word] += 1
+        handler, place = found
+        self.uses[place] += 1
         return handler(self, normalise(argument), now)
 
     def granted(self, event: Granted) -> bytes:
@@ -120,7 +122,7 @@ class Conversation:
 
     def cancel(self, now: float) -> list[bytes]:
         """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
-        self.counts[b"cancel"] += 1
+        self.uses[BARE[b"cancel"][1]] += 1
         return [self.withdraw(now), CANCELLED_REPLY]
 
     def _stop_waiting(self) -> Waiter | None:

@@ -75,7 +75,7 @@ def read(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     if patience is None:
         return BAD_ARGUMENT + b"SECONDS\n"
     if talk.exclusive.find(name, talk.session) is not None:
-        return got(talk.exclusive, 1, name)
+        return got(talk.exclusive, 1, name, talk.exclusive.count(name))
     return _acquire(talk, talk.exclusive, name, now, patience, 1, WHOLE)
 
 
@@ -90,7 +90,7 @@ def share(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     if limit is None:
         return BAD_ARGUMENT + b"LIMIT\n"
     if talk.shared.find(name, talk.session) is not None:
-        return got(talk.shared, 1, name)
+        return got(talk.shared, 1, name, talk.shared.count(name))
     return _acquire(talk, talk.shared, name, now, patience, 1, limit)
 
 
@@ -102,7 +102,7 @@ def _acquire(
     if len(session.holds) >= policy.max_session_locks:
         return talk.too_many_locks(name)
     if table.take(name, session, now, weight, limit) is not None:
-        return got(table, weight, name)
+        return got(table, weight, name, table.count(name))
     if patience == 0 or talk.ended:
         return _failure(table) + name + LF
     if talk.line_is_full(table, name):
@@ -115,18 +115,18 @@ def _acquire(
     return None
 
 
-def got(table: LockTable, weight: int, name: bytes) -> bytes:
-    """The reply to who has the lock now."""
+def got(table: LockTable, weight: int, name: bytes, holders: int) -> bytes:
+    """The reply to who has the lock now, as one of so many holders."""
     if weight == WHOLE:
         return GET_SUCCESS + name + LF
     success = COUNTED_GET_SUCCESS if table.kind == "exclusive" else SHARED_GET_SUCCESS
-    return b"%d" % table.count(name) + success + name + LF
+    return b"%d" % holders + success + name + LF
 
 
 def granted_reply(event: Granted) -> bytes:
     """The reply to the wait that `event` ends."""
     waiter = event.waiter
-    return got(waiter.table, waiter.weight, waiter.name)
+    return got(waiter.table, waiter.weight, waiter.name, event.holders)
 
 
 def waited_in_vain(waiter: Waiter) -> bytes:
@@ -246,7 +246,9 @@ def auth(talk: Conversation, secret: bytes, now: float) -> bytes | None:
     if secrets and not sum([hmac.compare_digest(secret, one) for one in secrets]):
         return refuse(talk, secret, now)
     talk.authorise()
-    return OK
+    # A pause: what came along behind it is to be served by the verbs that are allowed from now on.
+    talk.late = OK
+    return None
 
 
 def refuse(talk: Conversation, argument: bytes, now: float) -> bytes | None:

@@ -13,9 +13,16 @@ if TYPE_CHECKING:
 
 # Takes the conversation, the normalised argument and the time; gives the reply, or None for a pause.
 Handler = Callable[["Conversation", bytes, float], bytes | None]
-Handlers = dict[bytes, Handler]
+# With each handler, where its uses are counted.
+Handlers = dict[bytes, tuple[Handler, int]]
 
-HANDLERS: Handlers = {
+
+def _numbered(handlers: dict[bytes, Handler]) -> Handlers:
+    places = {word: place for place, word in enumerate(VERBS)}
+    return {word: (handler, places[word]) for word, handler in handlers.items()}
+
+
+_HANDLERS: dict[bytes, Handler] = {
     b"g": commands.get,
     b"r": commands.release,
     b"i": commands.inspect,
@@ -44,7 +51,7 @@ HANDLERS: Handlers = {
 }
 
 # Verbs that are the whole line: with an argument they are no command, as in the original, which has none of them.
-BARE: Handlers = {
+_BARE: dict[bytes, Handler] = {
     b"cancel": extensions.cancel,
     b"bound": extensions.bound,
     b"ping": extensions.ping,
@@ -52,7 +59,10 @@ BARE: Handlers = {
     b"help": extensions.show_help,
 }
 
-assert HANDLERS.keys() | BARE.keys() == VERBS.keys()
+assert _HANDLERS.keys() | _BARE.keys() == VERBS.keys()
+
+HANDLERS = _numbered(_HANDLERS)
+BARE = _numbered(_BARE)
 
 # In force until a client has proved that it may talk to this daemon.
-UNAUTHORISED: Handlers = dict.fromkeys(HANDLERS, extensions.refuse) | {b"auth": extensions.auth}
+UNAUTHORISED = _numbered(dict.fromkeys(_HANDLERS, extensions.refuse) | {b"auth": extensions.auth})

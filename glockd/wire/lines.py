@@ -35,15 +35,16 @@ class LineConversation(Conversation):
             words = data.split()
             if len(words) == 2:
                 word, name = words
-                handler = self.handlers.get(word)
+                found = self.handlers.get(word)
                 if (
-                    handler is not None
+                    found is not None
                     and MAX_LINE > len(data) == len(word) + len(name) + 2
                     and data[-1] == LINE_END
                     and data[len(word)] == SPACE
                     and data.isascii()
                 ):
-                    self.counts[word] += 1
+                    handler, place = found
+                    self.uses[place] += 1
                     reply = handler(self, name, now)
                     if reply is not None:
                         return reply
@@ -69,18 +70,19 @@ class LineConversation(Conversation):
             lines, rest = _cut(lines, rest)
         plain = data.isascii()
         handlers = self.handlers
-        counts = self.counts
+        uses = self.uses
         replies = []
         for done, line in enumerate(lines, 1):
             word, _, argument = line.partition(b" ")
-            handler = handlers.get(word)
-            if handler is None:
+            found = handlers.get(word)
+            if found is None:
                 if done > 1:
                     # A client that sends C strings has a NUL behind each LF.
                     line = line.lstrip(b"\0")
                 reply = self.carry_out(line, now)
             else:
-                counts[word] += 1
+                handler, place = found
+                uses[place] += 1
                 words = argument.split()
                 name = words[0] if plain and len(words) == 1 else normalise(argument)
                 reply = handler(self, name, now)

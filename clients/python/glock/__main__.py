@@ -1,0 +1,5 @@
+"""`python -m glock` is `glock`."""
+
+from glock.cli import main
+
+main()

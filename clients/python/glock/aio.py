@@ -1,0 +1,438 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ssl
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import AsyncContextDecorator
+from itertools import chain
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from glock.address import Address, servers
+from glock.aio_session import AsyncSession
+from glock.errors import GlockError
+from glock.scopes import Entered, Scope, spoil
+from glock.session import MOST_IDLE, Options
+from glock.sharding import choose
+from glock.wire import recipes
+from glock.wire.conversation import Conversation, Hold
+from glock.wire.language import Name, decode, encode
+from glock.wire.recipes import Holder, Mode, Peer, Recipe, Want
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class AsyncLock:
+    """A lock that is held, until `release`, the end of its `async with`, the client's `close`, or its loss.
+
+    Attributes: as those of `Lock`.
+    """
+
+    def __init__(
+        self,
+        server: _AsyncServer,
+        session: AsyncSession,
+        hold: Hold,
+        on_lost: Callable[[AsyncLock], None] | None,
+    ) -> None:
+        self.name = decode(hold.name)
+        self.token = hold.token
+        self.holders = hold.holders
+        self._server = server
+        self._session = session
+        self._hold = hold
+        self._released = False
+        self._lost: asyncio.Event | None = None
+        if on_lost is not None:
+
+            def tell() -> None:
+                if not self._released:
+                    session.later(lambda: on_lost(self))
+
+            hold.on_lost.append(tell)
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set as soon as the lock is known to be lost."""
+        if self._lost is None:
+            self._lost = asyncio.Event()
+            self._hold.on_lost.append(self._lost.set)
+            if self._hold.lost is not None:
+                self._lost.set()
+        return self._lost
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was lost; None as long as nothing is known of that."""
+        return self._hold.lost.reason if self._hold.lost is not None else None
+
+    def check(self) -> None:
+        """
+        Raises:
+            LockLost, ConnectionLost: it is not held any more, as far as is known.
+        """
+        if self._hold.lost is not None:
+            raise self._hold.lost
+
+    async def renew(self, lease: float) -> None:
+        """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the lease.
+
+        Raises:
+            LockLost, ConnectionLost: it was lost.
+            Unsupported: a shared lock, or the original glockd.
+        """
+        await self._session.run(recipes.renew(self._session.talk, self._hold, lease))
+
+    async def release(self) -> None:
+        """Give it back. It is given back also if this is cancelled.
+
+        Raises:
+            LockLost, ConnectionLost: it was lost before.
+            RuntimeError: it was released before.
+        """
+        if self._released:
+            raise RuntimeError(f"the lock {self.name!r} was released before")
+        self._released = True
+        try:
+            await self._session.run(recipes.release(self._session.talk, self._hold))
+        finally:
+            self._server.let_go(self._session)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._released:
+            return
+        try:
+            await self.release()
+        except GlockError as loss:
+            spoil(error, loss)
+
+    def __repr__(self) -> str:
+        state = "lost" if self._hold.lost is not None else "released" if self._released else "held"
+        return f"<AsyncLock {self.name!r} {state}, token {self.token}>"
+
+
+class _Guard:
+    """The body of one `async with`: cancelled when its lock is lost, which then comes out as the loss (as asyncio.timeout)."""
+
+    def __init__(self, lock: AsyncLock, hold: Hold) -> None:
+        self.lock = lock
+        self._hold = hold
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling() if self._task is not None else 0
+        self._interrupted = False
+        hold.on_lost.append(self._interrupt)
+        if hold.lost is not None:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._task is not None:
+            self._interrupted = True
+            self._task.cancel()
+
+    async def leave(self, error: BaseException | None) -> None:
+        if self._interrupt in self._hold.on_lost:
+            self._hold.on_lost.remove(self._interrupt)
+        task, self._task = self._task, None
+        if self._interrupted and task is not None:
+            ours = task.uncancel() <= self._cancelling
+            if ours and isinstance(error, asyncio.CancelledError):
+                error = None  # nobody else wanted the cancellation
+        await self.lock.__aexit__(None, error, None)
+
+
+class AsyncLockRequest(Scope, AsyncContextDecorator):
+    """A lock to be got: by `acquire`, by `async with`, or around a coroutine function as its decorator; again and again.
+
+    If the lock is lost while the body of its `async with` waits for something, the body is interrupted, and `LockLost` or
+    `ConnectionLost` comes out of the `async with`.
+    """
+
+    def __init__(self, client: AsyncClient, want: Want, on_lost: Callable[[AsyncLock], None] | None) -> None:
+        super().__init__(want)
+        self._client = client
+        self._on_lost = on_lost
+        self._entered: Entered[asyncio.Task[Any] | None, _Guard] = Entered()
+
+    async def acquire(self) -> AsyncLock:
+        """Get it. Cancelled, it is neither held nor waited for.
+
+        Raises:
+            LockBusy: somebody else has it, and `wait` was 0. WaitTimeout: … all the time.
+            Deadlock: waiting would never have ended.
+            Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see `glock.errors`.
+        """
+        return await self._client._acquire(self.want, self._on_lost)
+
+    async def __aenter__(self) -> AsyncLock:
+        lock = await self.acquire()
+        self._entered.push(asyncio.current_task(), _Guard(lock, lock._hold))
+        return lock
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._entered.pop(asyncio.current_task()).leave(error)
+
+    def __call__(self, function: F) -> F:
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function.__qualname__} is no coroutine function")
+        return super().__call__(function)
+
+
+class _AsyncServer:
+    """The connections to one server: one for each task that holds or waits, the others idle."""
+
+    def __init__(self, address: Address, options: Options) -> None:
+        self.address = address
+        self._options = options
+        self._idle: list[AsyncSession] = []
+        self._all: set[AsyncSession] = set()
+        self._own: weakref.WeakKeyDictionary[asyncio.Task[Any], AsyncSession] = weakref.WeakKeyDictionary()
+        self._closed = False
+
+    async def session(self) -> AsyncSession:
+        """The current task's, if it holds something, or else an idle or new one."""
+        task = asyncio.current_task()
+        own = self._own.get(task) if task is not None else None
+        if own is not None and own.taken:
+            if own.talk.closed is not None:
+                raise own.talk.closed  # no new connection as long as locks that were lost are believed to be held
+            return own
+        return await self.spare()
+
+    async def spare(self) -> AsyncSession:
+        """One that holds nothing."""
+        loop = asyncio.get_running_loop()
+        while self._idle:
+            session = self._idle.pop()
+            if session.talk.closed is None and session.loop is loop:
+                return session
+            self.put_back(session)
+        if self._closed:
+            raise RuntimeError("this client is closed")
+        session = await AsyncSession.open(self.address, self._options)
+        self._all.add(session)
+        return session
+
+    def put_back(self, session: AsyncSession) -> None:
+        """It holds nothing: keep it for later."""
+        fit = session.talk.closed is None and not session.talk.holds and not session.loop.is_closed()
+        if fit and len(self._idle) < MOST_IDLE and not self._closed:
+            self._idle.append(session)
+        else:
+            self._all.discard(session)
+            session.close("not needed any more")
+
+    def take(self, session: AsyncSession) -> None:
+        """The current task has got a lock on it."""
+        session.taken += 1
+        task = asyncio.current_task()
+        if task is not None:
+            self._own[task] = session
+
+    def let_go(self, session: AsyncSession) -> None:
+        """A lock on it has been released."""
+        session.taken -= 1
+        if not session.taken:
+            task = asyncio.current_task()
+            if task is not None and self._own.get(task) is session:
+                del self._own[task]
+            self.put_back(session)
+
+    async def close(self) -> None:
+        self._closed = True
+        self._idle.clear()
+        sessions, self._all = self._all, set()
+        for session in sessions:
+            session.close("this client was closed")
+        for session in sessions:
+            if session.loop is asyncio.get_running_loop():
+                await session.ended.wait()
+
+
+class AsyncClient:
+    """A lock client for any number of tasks of one event loop.
+
+    Each task that holds or waits for something has a connection of its own, so that two tasks exclude each other as two
+    processes do, one's waiting never delays another, and the daemon sees a deadlock between tasks as what it is. Within
+    one task a lock can be taken again. Connections are made when needed, and idle ones kept.
+
+    In a forked child the client holds nothing; locks stay with the parent.
+    """
+
+    def __init__(
+        self,
+        url: str | Iterable[str] | None = None,
+        *,
+        secret: str | None = None,
+        name: Name | None = None,
+        timeout: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Nothing is connected yet. Arguments and errors as those of `Client`."""
+        options = Options.checked(secret, name, timeout, tls)
+        self._servers = [_AsyncServer(address, options) for address in servers(url)]
+        self.urls = [server.address.url for server in self._servers]
+
+    # Locks
+
+    def lock(
+        self,
+        name: Name,
+        *,
+        wait: float = 0.0,
+        lease: float | None = None,
+        on_lost: Callable[[AsyncLock], None] | None = None,
+    ) -> AsyncLockRequest:
+        """The exclusive lock. Arguments as those of `Client.lock`; `on_lost` is called by the event loop."""
+        return self._request(name, "exclusive", wait, None, lease, on_lost)
+
+    def read(
+        self,
+        name: Name,
+        *,
+        wait: float = 0.0,
+        lease: float | None = None,
+        on_lost: Callable[[AsyncLock], None] | None = None,
+    ) -> AsyncLockRequest:
+        """The same lock, for reading: readers share it, and whoever has it by `lock` excludes them."""
+        return self._request(name, "read", wait, None, lease, on_lost)
+
+    def shared(
+        self,
+        name: Name,
+        *,
+        limit: int | None = None,
+        wait: float = 0.0,
+        on_lost: Callable[[AsyncLock], None] | None = None,
+    ) -> AsyncLockRequest:
+        """The shared lock of this name, which has nothing to do with the exclusive one. Arguments as `Client.shared`."""
+        return self._request(name, "shared", wait, limit, None, on_lost)
+
+    def _request(
+        self,
+        name: Name,
+        mode: Mode,
+        wait: float,
+        limit: int | None,
+        lease: float | None,
+        on_lost: Callable[[AsyncLock], None] | None,
+    ) -> AsyncLockRequest:
+        return AsyncLockRequest(self, Want(encode(name), mode, wait, limit, lease), on_lost)
+
+    async def _acquire(self, want: Want, on_lost: Callable[[AsyncLock], None] | None) -> AsyncLock:
+        server = self._server(want.name)
+        session = await server.session()
+        try:
+            hold = await session.run(recipes.acquire(session.talk, want))
+            server.take(session)
+        except BaseException:
+            if not session.taken:
+                server.put_back(session)
+            raise
+        return AsyncLock(server, session, hold, on_lost)
+
+    def _server(self, name: bytes) -> _AsyncServer:
+        if len(self._servers) == 1:
+            return self._servers[0]
+        return self._servers[choose(self.urls, name)]
+
+    # Questions: as those of `Client`
+
+    async def inspect(self, name: Name) -> bool:
+        """Is the exclusive lock held, by whomever and in either mode?"""
+        raw = encode(name)
+        return await self._ask(self._server(raw), lambda talk: recipes.inspect(talk, raw))
+
+    async def inspect_shared(self, name: Name) -> int:
+        """How many hold the shared lock."""
+        raw = encode(name)
+        return await self._ask(self._server(raw), lambda talk: recipes.inspect_shared(talk, raw))
+
+    async def check(self, token: int, name: Name) -> bool:
+        """Is `token` the one now in force? For the resource that the lock guards to ask."""
+        raw = encode(name)
+        return await self._ask(self._server(raw), lambda talk: recipes.check(talk, token, raw))
+
+    async def explain(self, name: Name) -> dict[str, Any]:
+        """Who holds it and who waits, since when, with what token and lease; `docs/protocol.md` names the keys."""
+        raw = encode(name)
+        return await self._ask(self._server(raw), lambda talk: recipes.explain(talk, raw))
+
+    async def history(self, name: Name | None = None) -> list[dict[str, Any]]:
+        """The latest events of a lock, or of all, oldest first. Needs the daemon's `-history`."""
+        raw = None if name is None else encode(name)
+        return recipes.merge_history(await self._ask_all(raw, lambda talk: recipes.history(talk, raw)))
+
+    async def holders(self, name: Name | None = None, *, shared: bool = False) -> list[Holder]:
+        """Who holds a lock, or all; of the exclusive ones or of the shared ones."""
+        raw = None if name is None else encode(name)
+        return list(
+            chain.from_iterable(await self._ask_all(raw, lambda talk: recipes.holders(talk, raw, shared)))
+        )
+
+    async def who(self, name: Name | None = None) -> list[Peer]:
+        """The clients that have a registered name, or those with just this one."""
+        raw = None if name is None else encode(name)
+        return list(chain.from_iterable(await self._ask_all(None, lambda talk: recipes.who(talk, raw))))
+
+    async def stats(self) -> dict[str, int]:
+        """The daemon's counters; of several daemons, the sums."""
+        return recipes.merge_stats(await self._ask_all(None, recipes.stats))
+
+    async def kick(self, session: Name) -> int:
+        """End a session, by its address, or all of a registered name. Only on the Unix socket, and with `-admin`."""
+        raw = encode(session, "session")
+        return sum(await self._ask_all(None, lambda talk: recipes.kick(talk, raw)))
+
+    async def bound(self) -> int:
+        """Within how many seconds the daemon finds out that a peer has vanished without a word."""
+        return max(await self._ask_all(None, recipes.bound))
+
+    async def ping(self) -> float:
+        """Seconds for an answer from every server."""
+        begin = time.perf_counter()
+        await self._ask_all(None, recipes.ping)
+        return time.perf_counter() - begin
+
+    async def version(self) -> str:
+        """What the daemon calls itself; empty for the original glockd, which does not tell."""
+        return ", ".join(await self._ask_all(None, recipes.version))
+
+    async def _ask_all(self, name: bytes | None, make: Callable[[Conversation], Recipe[T]]) -> list[T]:
+        chosen = self._servers if name is None else [self._server(name)]
+        return [await self._ask(server, make) for server in chosen]
+
+    async def _ask(self, server: _AsyncServer, make: Callable[[Conversation], Recipe[T]]) -> T:
+        session = await server.spare()
+        try:
+            return await session.run(make(session.talk))
+        finally:
+            server.put_back(session)
+
+    # End
+
+    async def close(self) -> None:
+        """Close all connections. Locks that are held are lost."""
+        for server in self._servers:
+            await server.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient {', '.join(self.urls)}>"

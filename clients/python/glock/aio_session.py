@@ -1,0 +1,242 @@
+"""One asyncio connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from glock import forks
+from glock.address import Address
+from glock.errors import ProtocolError, Unreachable
+from glock.session import Options, unreachable
+from glock.sockets import tune
+from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Ask, Conversation, Pause, Slot
+from glock.wire.recipes import Recipe, open_conversation
+from glock.wire.websocket import Messages
+
+T = TypeVar("T")
+
+
+class AsyncSession(asyncio.Protocol):
+    """A connection that carries out recipes; several at once are served in the order they came in.
+
+    Everything a recipe has to say is written before the first await, and what undoes it at the moment of cancellation. So
+    no cancellation, wherever it hits, leaves anything held or waited for that was not returned.
+
+    Attributes:
+        taken: how many `AsyncLock` objects of this session have not been released yet.
+    """
+
+    def __init__(self, options: Options, messages: Messages | None) -> None:
+        self.talk = Conversation()
+        self.taken = 0
+        self.loop = asyncio.get_running_loop()
+        self._timeout = options.timeout
+        self._transport: asyncio.Transport | None = None
+        self._messages = messages
+        self._opened: asyncio.Future[None] | None = None
+        self.ended = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._patience_ends = 0.0
+        forks.guard(self)
+
+    @classmethod
+    async def open(cls, address: Address, options: Options) -> AsyncSession:
+        """Connect.
+
+        Raises:
+            Unreachable: nobody is there. NotAuthorised, ProtocolError: somebody is, but.
+        """
+        loop = asyncio.get_running_loop()
+        messages = Messages(address) if address.scheme in {"ws", "wss"} else None
+        session = cls(options, messages)
+        try:
+            async with asyncio.timeout(options.timeout):
+                if address.scheme == "unix":
+                    await loop.create_unix_connection(lambda: session, address.path)
+                else:
+                    tls = (options.tls or address.tls_context()) if address.scheme in {"tls", "wss"} else None
+                    host = address.server_hostname if tls is not None else None
+                    await loop.create_connection(
+                        lambda: session, address.host, address.port, ssl=tls, server_hostname=host
+                    )
+                if messages is not None:
+                    await session._shake_hands(messages)
+            await session.run(open_conversation(session.talk, options.secret, options.name))
+        except BaseException as error:
+            session.close("not opened")
+            if isinstance(error, TimeoutError):
+                raise Unreachable(f"{address.url}: no answer within {options.timeout:g} s") from error
+            raise unreachable(address, error) or error
+        return session
+
+    async def run(self, recipe: Recipe[T]) -> T:
+        """Carry it out. Cancelled, it leaves nothing held or waited for."""
+        try:
+            step = next(recipe)
+            while True:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = recipe.send([])
+                else:
+                    step = recipe.send(await self._ask(step))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        except ProtocolError as error:
+            self.close(str(error))
+            raise
+
+    async def _ask(self, ask: Ask) -> list[bytes]:
+        slot = Slot(ask)
+        alone = self.talk.is_quiet
+        self.talk.submit(slot)
+        self._flush()
+        if not slot.done:
+            answered: asyncio.Future[None] = self.loop.create_future()
+
+            def wake() -> None:
+                if not answered.done():
+                    answered.set_result(None)
+
+            slot.on_done = wake
+            nudger = _Nudger(self, slot) if ask.wants_nudge and not self.talk.modern else None
+            self._expect_answer(self._timeout + ask.patience, alone)
+            try:
+                await answered
+            except BaseException:
+                self.talk.abandon(slot)
+                self._expect_answer(self._timeout, True)
+                self._flush()
+                raise
+            finally:
+                if nudger is not None:
+                    nudger.cancel()
+        return slot.result()
+
+    def _expect_answer(self, seconds: float, alone: bool) -> None:
+        # A timer for each question would cost as much as all else here, and hardly any would ever ring. So one that is
+        # running is left alone, and looks again when it rings.
+        ends = self.loop.time() + seconds
+        self._patience_ends = (
+            ends if alone else max(ends, self._patience_ends)
+        )  # behind a wait it may take longer
+        if self._timer is None or self._timer.when() > self._patience_ends:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._ring_at(self._patience_ends)
+
+    def _ring_at(self, when: float) -> None:
+        self._timer = self.loop.call_at(when, self._ring) if when < float("inf") else None
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self.talk.is_quiet:
+            return
+        if self.loop.time() >= self._patience_ends:
+            self._no_answer()
+        else:
+            self._ring_at(self._patience_ends)
+
+    def _no_answer(self) -> None:
+        self.close(f"no answer within {self._timeout:g} s")
+
+    def _flush(self) -> None:
+        data = self.talk.outgoing()
+        if data and self._transport is not None:
+            self._transport.write(data if self._messages is None else self._messages.encode(data))
+        if self.talk.closed is not None:
+            self._abort()
+
+    async def _shake_hands(self, messages: Messages) -> None:
+        assert self._transport is not None
+        self._opened = self.loop.create_future()
+        self._transport.write(messages.hello())
+        await self._opened
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not derived from it
+        if self.talk.closed is not None:  # cancelled meanwhile
+            transport.abort()
+        else:
+            # What uvloop calls a socket cannot set options.
+            sock = socket.socket(fileno=transport.get_extra_info("socket").fileno())
+            try:
+                tune(sock)
+            finally:
+                sock.detach()
+
+    def data_received(self, data: bytes) -> None:
+        if self._messages is not None and self._transport is not None:
+            data, reply = self._messages.decode(data)
+            if reply:
+                self._transport.write(reply)
+            if self._opened is not None and not self._opened.done():
+                self._open(self._messages)
+        self.talk.feed(data)
+        self._flush()
+
+    def _open(self, messages: Messages) -> None:
+        assert self._opened is not None
+        try:
+            if messages.is_open:
+                self._opened.set_result(None)
+        except Unreachable as error:
+            self._opened.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(Unreachable("the server closed the connection during the handshake"))
+        self.talk.close("the server closed it" if exc is None else str(exc))
+        if self._timer is not None:
+            self._timer.cancel()
+        self.ended.set()
+
+    # End
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called soon."""
+        self.loop.call_soon(callback)
+
+    def close(self, reason: str) -> None:
+        """End the connection, and so everything that is held on it."""
+        self.talk.close(reason)
+        self._abort()
+
+    def _abort(self) -> None:
+        # abort() closes at once; close() would wait for a peer that may not read any more.
+        if self._transport is not None and not self.loop.is_closed():
+            self._transport.abort()
+
+    def fileno(self) -> int:
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        return sock.fileno() if sock is not None else -1
+
+    def forget(self, reason: str) -> None:
+        """In a forked child: the connection is the parent's."""
+        self._transport = None
+        self.taken = 0
+        self.talk.close(reason)
+
+
+class _Nudger:
+    """Asks again and again, ever more rarely, until the slot is done; the original loses what it does not like."""
+
+    def __init__(self, session: AsyncSession, slot: Slot) -> None:
+        self._session = session
+        self._slot = slot
+        self._delay = FIRST_NUDGE
+        self._timer = session.loop.call_later(self._delay, self._nudge)
+
+    def _nudge(self) -> None:
+        self._session.talk.nudge(self._slot)
+        self._session._flush()
+        self._delay = min(self._delay * 2, LAST_NUDGE)
+        self._timer = self._session.loop.call_later(self._delay, self._nudge)
+
+    def cancel(self) -> None:
+        self._timer.cancel()

@@ -1,0 +1,100 @@
+"""`glock top`: what a daemon is doing, live."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from glock.cli.output import table
+from glock.client import Client
+from glock.errors import Disabled
+from glock.wire.recipes import Holder
+
+NEVER = float("inf")
+
+
+class Sample:
+    """Counters and holders at one moment."""
+
+    def __init__(self, client: Client) -> None:
+        self.at = time.monotonic()
+        self.round_trip = client.ping()
+        self.stats = client.stats()
+        self.hidden = False
+        self.exclusive: list[Holder] = []
+        self.shared: list[Holder] = []
+        try:
+            self.exclusive = client.holders()
+            self.shared = client.holders(shared=True)
+        except Disabled:
+            self.hidden = True
+
+
+def rates(before: Sample, now: Sample) -> dict[str, float]:
+    """Commands a second by verb, `invalid` included."""
+    seconds = max(now.at - before.at, 1e-9)
+    counted = {key: value for key, value in now.stats.items() if key.startswith("command_")}
+    counted["invalid"] = now.stats.get("invalid_commands", 0)
+    earlier = {**before.stats, "invalid": before.stats.get("invalid_commands", 0)}
+    return {
+        key.removeprefix("command_"): (value - earlier.get(key, 0)) / seconds
+        for key, value in counted.items()
+    }
+
+
+def picture(client: Client, before: Sample, now: Sample, rows: int) -> Group:
+    """One screen of at most `rows` lines of holders."""
+    by_verb = rates(before, now)
+    stats = now.stats
+    head = Text.assemble(
+        ("glock top  ", "bold"),
+        f"{', '.join(client.urls)}   {time.strftime('%H:%M:%S')}   round trip {now.round_trip * 1e3:.2f} ms\n",
+        ("connections ", "dim"),
+        f"{stats.get('connections', 0)}   ",
+        ("locks ", "dim"),
+        f"{stats.get('locks', 0)}   ",
+        ("shared ", "dim"),
+        f"{stats.get('shared_locks', 0)}   ",
+        ("orphans ", "dim"),
+        f"{stats.get('orphans', 0) + stats.get('shared_orphans', 0)}   ",
+        ("commands/s ", "dim"),
+        f"{sum(by_verb.values()):.0f}",
+    )
+    busy = sorted(((rate, verb) for verb, rate in by_verb.items() if rate > 0), reverse=True)
+    verbs = Text("  ".join(f"{verb} {rate:.0f}/s" for rate, verb in busy[:12]) or "quiet", "cyan")
+    if now.hidden:
+        return Group(head, verbs, Text("who holds what is switched off (-dump=false)", "yellow"))
+    held = [("exclusive", each) for each in now.exclusive] + [("shared", each) for each in now.shared]
+    left = len(held) - rows
+    held = held[: max(rows, 0)]
+    locks = table(("kind", "lock", "holder"), ((kind, each.name, each.who) for kind, each in held))
+    return Group(head, verbs, locks, *([Text(f"… and {left} more", "dim")] if left > 0 else []))
+
+
+def top(client: Client, delay: float, count: int | None) -> None:
+    """Show samples `delay` seconds apart, `count` of them; on a terminal in place, in a pipe one after the other."""
+    console = Console()
+    before = now = Sample(client)
+    if not console.is_terminal or console.is_dumb_terminal:
+        for index in range(count or sys.maxsize):
+            if index:
+                time.sleep(delay)
+            before, now = now, Sample(client)
+            by_verb = sum(rates(before, now).values()) if index else 0.0
+            gauges = (now.stats.get(key, 0) for key in ("connections", "locks", "shared_locks", "orphans"))
+            click.echo("\t".join([*map(str, gauges), f"{by_verb:.0f}"]))
+        return
+    with Live(
+        picture(client, before, now, console.height - 8), console=console, screen=count is None
+    ) as live:
+        shown = 1
+        while shown < (count or NEVER):
+            time.sleep(delay)
+            before, now = now, Sample(client)
+            live.update(picture(client, before, now, console.height - 8), refresh=True)
+            shown += 1

@@ -1,0 +1,27 @@
+"""Socket options of a client's connection."""
+
+from __future__ import annotations
+
+import socket
+
+IDLE, INTERVAL, PROBES = (
+    10,
+    5,
+    4,
+)  # seconds, seconds, count: 30 s, the daemon's own default (-dead-peer-seconds)
+
+
+def tune(sock: socket.socket) -> None:
+    """Send small lines at once; find out within about 30 s that the server has vanished without a word (tcp(7))."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", IDLE),
+        ("TCP_KEEPINTVL", INTERVAL),
+        ("TCP_KEEPCNT", PROBES),
+        ("TCP_USER_TIMEOUT", 1000 * (IDLE + PROBES * INTERVAL)),
+    ):
+        if hasattr(socket, option):  # not everywhere outside Linux
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

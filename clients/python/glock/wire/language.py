@@ -1,0 +1,91 @@
+"""Spelling commands, reading replies."""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+from glock.errors import BadArgument, Deadlock, Disabled, LimitReached, NotAuthorised, ProtocolError
+
+# What the daemon takes for white space: Unicode's White_Space in valid UTF-8, nothing else (str.split knows more).
+_WHITE_SPACE = re.compile(
+    rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)+"
+)
+_PLAIN = re.compile(rb"[!-~]+")  # no white space in it, in any reading
+MAX_LINE = 4095  # the daemon cuts a line that has no LF among its first 4096 bytes
+
+Name = str | bytes
+
+
+def encode(name: Name, what: str = "lock name") -> bytes:
+    """`name` as the daemon will echo it: UTF-8, white space at the ends gone, each run inside one space.
+
+    Raises:
+        ValueError: it has a line end in it, or is longer than the daemon reads.
+    """
+    raw = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else bytes(name)
+    if len(raw) > MAX_LINE:
+        raise ValueError(f"the {what} is longer than {MAX_LINE} bytes")
+    if _PLAIN.fullmatch(raw):
+        return raw
+    if b"\n" in raw or b"\r" in raw:
+        raise ValueError(f"a {what} cannot hold a line end: {name!r}")
+    return _WHITE_SPACE.sub(b" ", raw).strip(b" ")
+
+
+def decode(name: bytes) -> str:
+    """A name from the wire as text; bytes that are not UTF-8 survive a round trip (PEP 383)."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def line(verb: bytes, *arguments: bytes) -> bytes:
+    """One command.
+
+    Raises:
+        ValueError: the daemon would cut the line, and take its tail for another command.
+    """
+    whole = b" ".join((verb, *arguments))
+    if len(whole) > MAX_LINE:
+        raise ValueError(f"the command is longer than {MAX_LINE} bytes: shorten the name")
+    return whole + b"\n"
+
+
+def seconds(value: float) -> bytes:
+    """Seconds as the daemon reads them: a decimal without an exponent, or `inf`.
+
+    Raises:
+        ValueError: negative, or not a number.
+    """
+    if not value >= 0:
+        raise ValueError(f"seconds must be 0 or more, not {value!r}")
+    if value == float("inf"):
+        return b"inf"
+    return f"{value:.6f}".rstrip("0").rstrip(".").encode()
+
+
+def number(reply: bytes) -> tuple[int, bytes]:
+    """A reply's integer and its text.
+
+    Raises:
+        ProtocolError: it begins with none.
+    """
+    first, _, text = reply.partition(b" ")
+    if not first.isdigit():
+        raise ProtocolError(f"this is no reply of a glockd: {reply[:80]!r}")
+    return int(first), text
+
+
+def refuse(reply: bytes) -> NoReturn:
+    """Raise what `reply`, which is not the one hoped for, means."""
+    _, text = number(reply)
+    if text == b"disabled":
+        raise Disabled("the server's operator has switched this command off")
+    if text == b"Not Authorised":
+        raise NotAuthorised("the server wants a secret, or another one (GLOCK_SECRET)")
+    if text.startswith(b"Bad Argument"):
+        raise BadArgument(decode(text))
+    if text.startswith((b"Too Many ", b"Name Too Long")):
+        raise LimitReached(f"the server allows no more: {decode(text)}")
+    if b" Deadlock: " in text:
+        raise Deadlock("waiting was refused: it would never end, as those in the way wait for this session")
+    raise ProtocolError(f"this is no answer to what was asked: {reply[:80]!r}")
