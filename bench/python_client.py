@@ -3,8 +3,9 @@
     python bench/python_client.py [--url tcp://127.0.0.1:9999] [--pairs 5000] [--rounds 7]
 
 Without --url it starts a daemon of its own. Raw sockets, blocking client and asyncio client take turns,
-`rounds` times, so that all of them meet the same machine; the medians are compared. The raw loop sends `g NAME`
-and `r NAME` and waits for each reply; the clients fetch the fencing token as well, in the packet of the get.
+`rounds` times, so that all of them meet the same machine; the medians are compared. The raw loop sends
+`g NAME` and `r NAME` and waits for each reply; the clients fetch the fencing token as well, in one packet
+with the get.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def main() -> None:
             for name, function in zip(taken, (raw, blocking, with_asyncio), strict=True):
                 taken[name].append(function(url, arguments.pairs))
     base = statistics.median(taken["raw sockets"])
-    print(f"{'':12} {'us a pair':>10} {'ratio':>6}   medians of {arguments.rounds} rounds of {arguments.pairs} pairs")
+    print(f"{'':12} {'us a pair':>10} {'ratio':>6}   medians of {arguments.rounds} x {arguments.pairs}")
     for name, values in taken.items():
         median = statistics.median(values)
         print(f"{name:12} {median * 1e6:10.1f} {median / base:6.2f}")

@@ -70,10 +70,11 @@ def daemon(folder: Path, *flags: str, port: int = 0) -> Iterator[Daemon]:
 
 
 class Original:
-    """Speaks the original's old verbs and has its deviation 1: of what one read brings, only the first line counts.
+    """Speaks the original's old verbs and has its deviation 1: of what one read brings, only the first line
+    counts.
 
-    The rest of the read is gone, and unknown words get no answer at all. A stand-in, since the original needs an old Go:
-    what it says follows PROTOCOL.md, which was recorded from the original.
+    The rest of the read is gone, and unknown words get no answer at all. A stand-in, since the original needs
+    an old Go: what it says follows PROTOCOL.md, which was recorded from the original.
     """
 
     def __init__(self) -> None:

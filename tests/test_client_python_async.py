@@ -1,5 +1,9 @@
 """The asyncio client against the real daemon; above all: cancelled at every await."""
 
+# What a lost lock raises comes out at the end of its `async with`, whatever is in it (PT012, SIM117);
+# facts about the daemon have no asyncio.Event (ASYNC110), and the forked child ends at once (ASYNC222).
+# ruff: noqa: PT012, SIM117, ASYNC110, ASYNC222
+
 from __future__ import annotations
 
 import asyncio
@@ -316,8 +320,8 @@ async def test_the_original_is_good_enough_for_the_old_words(original: Original)
 class Cancelled:
     """Awaits `work`, and has the task cancelled at its await number `at` (from 0).
 
-    Early: before what is awaited has happened. Late: at the moment when it has, but nobody has been told yet, so that a
-    grant which has arrived is lost on its receiver.
+    Early: before what is awaited has happened. Late: at the moment when it has, but nobody has been told yet,
+        so that a grant which has arrived is lost on its receiver.
     """
 
     def __init__(self, work: Coroutine[Any, Any, None], at: int, late: bool) -> None:
@@ -405,7 +409,10 @@ MODES = [(work, "") for work in FREE] + [(work, "lock") for work in HELD] + [(_w
 async def cancel_everywhere(
     url: str, observer: AsyncClient, name: str, work: Callable[[AsyncClient, str], Any], held: str, late: bool
 ) -> int:
-    """Returns how many awaits there were. After each cancellation nothing is held or waited for, and the client works."""
+    """Returns how many awaits there were.
+
+    After each cancellation nothing is held or waited for, and the client works.
+    """
     at = 0
     while True:
         async with AsyncClient(url) as client:

@@ -1,4 +1,5 @@
-"""The conversations that every client must pass, with the Python client: what `clients/README.md` tells of them."""
+"""The conversations that every client must pass, with the Python client: what `clients/README.md` tells
+of them."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from glock.wire.language import encode, line, seconds
 from glock.wire.recipes import Recipe, Want
 
 FILE = Path(__file__).parent.parent / "clients" / "conversations.json"
-CONVERSATIONS = json.loads(FILE.read_text("utf-8"))["conversations"] if FILE.exists() else []
+CONVERSATIONS = json.loads(FILE.read_text("utf-8"))["conversations"]
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +231,6 @@ class Conversation:
             await session.session.ended.wait()
 
 
-@pytest.mark.skipif(not FILE.exists(), reason="clients/conversations.json is not here yet")
 @pytest.mark.parametrize("door", ["tcp", "unix", "ws"])
 @pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda each: each["title"])
 async def test_conversation(server: Daemon, door: str, conversation: dict[str, Any]) -> None:

@@ -19,9 +19,10 @@ from glock.wire import recipes
 from glock.wire.conversation import Ask, Conversation, Pause, Slot
 from glock.wire.language import MAX_LINE, encode, line, refuse, seconds
 from glock.wire.recipes import Recipe, Want
-from glockd.wire.language import normalise
 from hypothesis import given
 from hypothesis import strategies as st
+
+from glockd.wire.language import normalise
 
 
 class Talk:

@@ -1,4 +1,7 @@
-"""`glock run`: exit codes, signals, the lock's life, the terminal. Against the real daemon, with real processes."""
+"""`glock run`: exit codes, signals, the lock's life, the terminal.
+
+Against the real daemon, with real processes.
+"""
 
 from __future__ import annotations
 
@@ -368,7 +371,7 @@ def kick(server: Daemon) -> None:
 
 @pytest.mark.parametrize("lose", [kill_daemon, kick])
 def test_a_lost_lock_ends_the_command(tmp_path: Path, lose: Callable[[Daemon], None]) -> None:
-    script = "sh -c 'echo $$; exec sleep 60' & trap 'echo term; exit 0' TERM; wait; sleep 60"
+    script = "trap 'echo term; exit 0' TERM; sh -c 'echo $$; exec sleep 60' & wait; sleep 60"
     with (
         daemon(tmp_path, "-admin") as server,
         started(server.unix_url, "run", "job", "--", "sh", "-c", script) as process,
@@ -382,7 +385,8 @@ def test_a_lost_lock_ends_the_command(tmp_path: Path, lose: Callable[[Daemon], N
 
 
 def test_a_command_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path) -> None:
-    script = "trap 'echo no' TERM; sh -c \"trap '' TERM; echo \\$\\$; while :; do sleep 0.05; done\" & while :; do wait; done"
+    deaf = "trap '' TERM; echo \\$\\$; while :; do sleep 0.05; done"
+    script = f"trap 'echo no' TERM; sh -c \"{deaf}\" & while :; do wait; done"
     with (
         daemon(tmp_path) as server,
         started(server.url, "run", "--grace", "0.3", "job", "--", "sh", "-c", script) as process,
@@ -467,7 +471,10 @@ class Terminal:
 
 
 def test_on_a_terminal_the_command_is_in_the_foreground(server: Daemon, name: str) -> None:
-    script = "import os; print('foreground', os.tcgetpgrp(0) == os.getpgrp() == os.getpid()); print('got', input())"
+    script = (
+        "import os; print('foreground', os.tcgetpgrp(0) == os.getpgrp() == os.getpid()); "
+        "print('got', input())"
+    )
     terminal = Terminal(*GLOCK, "run", name, "--", sys.executable, "-c", script, GLOCK_SERVER=server.url)
     assert terminal.shows("foreground True").types("typed\n").shows("got typed").ends() == 0
 

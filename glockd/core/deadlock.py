@@ -51,9 +51,10 @@ def find_cycle(waiter: Waiter, contended: Collection[Lock]) -> tuple[Session, ..
 
 
 def _is_waited_for(session: Session, contended: Collection[Lock]) -> bool:
-    if len(session.holds) <= MANY:
-        return any(hold.table.waiters(hold.name) for hold in session.holds)
-    return not all(session.holds.isdisjoint(lock.holds.values()) for lock in contended)
+    holds = session.holds
+    if type(holds) is not set or len(holds) <= MANY:
+        return any(hold.table.waiters(hold.name) for hold in holds)
+    return not all(holds.isdisjoint(lock.holds.values()) for lock in contended)
 
 
 def _blockers(waiter: Waiter) -> Iterator[Hold]:

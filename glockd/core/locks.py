@@ -235,7 +235,14 @@ class LockTable:
             hold.since = now
             hold.deadline = NEVER
             self._locks[name] = hold
-            session.holds.add(hold)
+            # As session.add(hold), in place.
+            holds = session.holds
+            if not holds:
+                session.holds = (hold,)
+            elif type(holds) is set:
+                holds.add(hold)
+            else:
+                session.holds = {hold, *holds}
             if self.history is not None:
                 self.history.add((GRANTED, now, hold, 0.0, ""))
             return hold
@@ -326,7 +333,10 @@ class LockTable:
                 return None
             # As _end, in place: this is the hot path.
             del self._locks[name]
-            session.holds.discard(found)
+            if type(session.holds) is set:
+                session.discard(found)
+            else:
+                session.holds = ()
             if now == found.since:
                 self.stats.held.instant += 1
             else:
@@ -420,7 +430,7 @@ class LockTable:
         hold = Hold(self, name, key, session, weight, next(self._tokens), now)
         lock.holds[key] = hold
         lock.used += weight
-        session.holds.add(hold)
+        session.add(hold)
         if self.history is not None:
             self.history.add((GRANTED, now, hold, waited, ""))
         return hold
@@ -452,7 +462,7 @@ class LockTable:
             self._deadlines.set(waiter, NEVER)
 
     def _end(self, hold: Hold, now: float, why: str, detail: str) -> None:
-        hold.session.holds.discard(hold)
+        hold.session.discard(hold)
         if hold.deadline != NEVER:
             self._deadlines.set(hold, NEVER)
         if why is ORPHANED or why is KICKED:

@@ -25,9 +25,40 @@ class Session:
         self.transport = transport
         self.since = since
         self.name: bytes | None = None
-        self.holds: set[Hold] = set()
-        # A tuple, because it is nearly always empty and the empty one costs nothing.
+        # Most sessions hold one lock or none and wait for none: for them tuples are much smaller than sets.
+        self.holds: tuple[Hold, ...] | set[Hold] = ()
         self.waiters: tuple[Waiter, ...] = ()
+
+    def add(self, hold: Hold) -> None:
+        """Note a new hold."""
+        holds = self.holds
+        if not holds:
+            self.holds = (hold,)
+        elif type(holds) is set:
+            holds.add(hold)
+        else:
+            self.holds = {hold, *holds}
+
+    def discard(self, hold: Hold) -> None:
+        """Forget a hold that has ended."""
+        holds = self.holds
+        if type(holds) is set:
+            holds.discard(hold)
+            if not holds:
+                self.holds = ()
+        elif hold in holds:
+            self.holds = ()
+
+    def pop(self, most: int) -> list[Hold]:
+        """Forget up to `most` holds, any of them; those forgotten."""
+        holds = self.holds
+        if type(holds) is set:
+            popped = [holds.pop() for _ in range(min(most, len(holds)))]
+            if not holds:
+                self.holds = ()
+            return popped
+        self.holds = ()
+        return list(holds)
 
     @property
     def label(self) -> bytes:

@@ -81,12 +81,11 @@ class State:
         events: list[Event] = []
         for waiter in session.waiters:
             events += waiter.table.withdraw(waiter, now, why, detail)
-        holds = session.holds
-        batch = [holds.pop() for _ in range(min(most, len(holds)))]
+        batch = session.pop(most)
         batch.sort(key=_by_table_and_age)
         for hold in batch:
             events += hold.table.drop(hold, now, why, detail)
-        if holds:
+        if session.holds:
             return events, False
         self.registry.remove(session)
         return events, True

@@ -64,7 +64,7 @@ class Address:
 def parse(url: str) -> Address:
     """The server that `url` names.
 
-    `tls://` and `wss://` take `?ca=FILE`, `cert=FILE`, `key=FILE` and `host=NAME` (whom the certificate must name).
+    `tls://` and `wss://` take `?ca=FILE`, `cert=FILE`, `key=FILE` and `host=NAME` (the certificate's).
     A missing port is 9999, or 9998 for websockets.
 
     Raises:

@@ -81,7 +81,8 @@ class AsyncLock:
             raise self._hold.lost
 
     async def renew(self, lease: float) -> None:
-        """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the lease.
+        """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the
+        lease.
 
         Raises:
             LockLost, ConnectionLost: it was lost.
@@ -123,7 +124,8 @@ class AsyncLock:
 
 
 class _Guard:
-    """The body of one `async with`: cancelled when its lock is lost, which then comes out as the loss (as asyncio.timeout)."""
+    """The body of one `async with`: cancelled when its lock is lost, which then comes out as the loss
+    (as asyncio.timeout)."""
 
     def __init__(self, lock: AsyncLock, hold: Hold) -> None:
         self.lock = lock
@@ -152,10 +154,11 @@ class _Guard:
 
 
 class AsyncLockRequest(Scope, AsyncContextDecorator):
-    """A lock to be got: by `acquire`, by `async with`, or around a coroutine function as its decorator; again and again.
+    """A lock to be got: by `acquire`, by `async with`, or around a coroutine function as its decorator; again
+    and again.
 
-    If the lock is lost while the body of its `async with` waits for something, the body is interrupted, and `LockLost` or
-    `ConnectionLost` comes out of the `async with`.
+    If the lock is lost while the body of its `async with` waits for something, the body is interrupted, and
+    `LockLost` or `ConnectionLost` comes out of the `async with`.
     """
 
     def __init__(self, client: AsyncClient, want: Want, on_lost: Callable[[AsyncLock], None] | None) -> None:
@@ -170,7 +173,8 @@ class AsyncLockRequest(Scope, AsyncContextDecorator):
         Raises:
             LockBusy: somebody else has it, and `wait` was 0. WaitTimeout: … all the time.
             Deadlock: waiting would never have ended.
-            Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see `glock.errors`.
+            Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see
+            `glock.errors`.
         """
         return await self._client._acquire(self.want, self._on_lost)
 
@@ -207,7 +211,8 @@ class _AsyncServer:
         own = self._own.get(task) if task is not None else None
         if own is not None and own.taken:
             if own.talk.closed is not None:
-                raise own.talk.closed  # no new connection as long as locks that were lost are believed to be held
+                # No new connection as long as locks that were lost are believed to be held.
+                raise own.talk.closed
             return own
         return await self.spare()
 
@@ -264,9 +269,10 @@ class _AsyncServer:
 class AsyncClient:
     """A lock client for any number of tasks of one event loop.
 
-    Each task that holds or waits for something has a connection of its own, so that two tasks exclude each other as two
-    processes do, one's waiting never delays another, and the daemon sees a deadlock between tasks as what it is. Within
-    one task a lock can be taken again. Connections are made when needed, and idle ones kept.
+    Each task that holds or waits for something has a connection of its own, so that two tasks exclude each
+    other as two processes do, one's waiting never delays another, and the daemon sees a deadlock between
+    tasks as what it is. Within one task a lock can be taken again. Connections are made when needed, and idle
+    ones kept.
 
     In a forked child the client holds nothing; locks stay with the parent.
     """
@@ -317,7 +323,10 @@ class AsyncClient:
         wait: float = 0.0,
         on_lost: Callable[[AsyncLock], None] | None = None,
     ) -> AsyncLockRequest:
-        """The shared lock of this name, which has nothing to do with the exclusive one. Arguments as `Client.shared`."""
+        """The shared lock of this name, which has nothing to do with the exclusive one.
+
+        Arguments as `Client.shared`.
+        """
         return self._request(name, "shared", wait, limit, None, on_lost)
 
     def _request(
@@ -366,7 +375,8 @@ class AsyncClient:
         return await self._ask(self._server(raw), lambda talk: recipes.check(talk, token, raw))
 
     async def explain(self, name: Name) -> dict[str, Any]:
-        """Who holds it and who waits, since when, with what token and lease; `docs/protocol.md` names the keys."""
+        """Who holds it and who waits, since when, with what token and lease; `docs/protocol.md` names
+        the keys."""
         raw = encode(name)
         return await self._ask(self._server(raw), lambda talk: recipes.explain(talk, raw))
 
@@ -392,7 +402,10 @@ class AsyncClient:
         return recipes.merge_stats(await self._ask_all(None, recipes.stats))
 
     async def kick(self, session: Name) -> int:
-        """End a session, by its address, or all of a registered name. Only on the Unix socket, and with `-admin`."""
+        """End a session, by its address, or all of a registered name.
+
+        Only on the Unix socket, and with `-admin`.
+        """
         raw = encode(session, "session")
         return sum(await self._ask_all(None, lambda talk: recipes.kick(talk, raw)))
 

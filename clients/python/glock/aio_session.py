@@ -22,8 +22,9 @@ T = TypeVar("T")
 class AsyncSession(asyncio.Protocol):
     """A connection that carries out recipes; several at once are served in the order they came in.
 
-    Everything a recipe has to say is written before the first await, and what undoes it at the moment of cancellation. So
-    no cancellation, wherever it hits, leaves anything held or waited for that was not returned.
+    Everything a recipe has to say is written before the first await, and what undoes it at the moment of
+    cancellation. So no cancellation, wherever it hits, leaves anything held or waited for that was not
+    returned.
 
     Attributes:
         taken: how many `AsyncLock` objects of this session have not been released yet.
@@ -69,7 +70,9 @@ class AsyncSession(asyncio.Protocol):
             session.close("not opened")
             if isinstance(error, TimeoutError):
                 raise Unreachable(f"{address.url}: no answer within {options.timeout:g} s") from error
-            raise unreachable(address, error) or error
+            if (meant := unreachable(address, error)) is not None:
+                raise meant from error
+            raise
         return session
 
     async def run(self, recipe: Recipe[T]) -> T:
@@ -117,8 +120,8 @@ class AsyncSession(asyncio.Protocol):
         return slot.result()
 
     def _expect_answer(self, seconds: float, alone: bool) -> None:
-        # A timer for each question would cost as much as all else here, and hardly any would ever ring. So one that is
-        # running is left alone, and looks again when it rings.
+        # A timer for each question would cost as much as all else here, and hardly any would ever ring. So
+        # one that is running is left alone, and looks again when it rings.
         ends = self.loop.time() + seconds
         self._patience_ends = (
             ends if alone else max(ends, self._patience_ends)
@@ -224,7 +227,8 @@ class AsyncSession(asyncio.Protocol):
 
 
 class _Nudger:
-    """Asks again and again, ever more rarely, until the slot is done; the original loses what it does not like."""
+    """Asks again and again, ever more rarely, until the slot is done; the original loses what it does
+    not like."""
 
     def __init__(self, session: AsyncSession, slot: Slot) -> None:
         self._session = session

@@ -32,7 +32,8 @@ class Lock:
 
     Attributes:
         name: as the daemon knows it: white space at the ends is gone, each run inside is one space.
-        token: fencing token, larger than that of every earlier grant of any lock; None for a shared lock, and from the
+        token: fencing token, larger than that of every earlier grant of any lock; None for a shared lock, and
+            from the
             original glockd, which has none.
         holders: how many held it when it was got, this holder included.
     """
@@ -59,7 +60,10 @@ class Lock:
 
     @property
     def lost(self) -> threading.Event:
-        """Set as soon as the lock is known to be lost. The first use starts a thread that watches the connection."""
+        """Set as soon as the lock is known to be lost.
+
+        The first use starts a thread that watches the connection.
+        """
         if self._lost is None:
             self._lost = event = threading.Event()
             self._hold.on_lost.append(event.set)
@@ -85,14 +89,17 @@ class Lock:
             raise self._hold.lost
 
     def fileno(self) -> int:
-        """The descriptor of the connection that the lock lives by; it becomes readable when there may be news of a loss.
+        """The descriptor of the connection that the lock lives by; it becomes readable when there may be news
+        of a loss.
 
-        On `tcp://` and `unix://` the lock lives as long as any process has it open, which is how `glock run` works.
+        On `tcp://` and `unix://` the lock lives as long as any process has it open, which is how `glock run`
+        works.
         """
         return self._session.fileno()
 
     def renew(self, lease: float) -> None:
-        """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the lease.
+        """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the
+        lease.
 
         Raises:
             LockLost, ConnectionLost: it was lost.
@@ -148,7 +155,8 @@ class LockRequest(Scope, ContextDecorator):
         Raises:
             LockBusy: somebody else has it, and `wait` was 0. WaitTimeout: … all the time.
             Deadlock: waiting would never have ended.
-            Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see `glock.errors`.
+            Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see
+            `glock.errors`.
         """
         return self._client._acquire(self.want, self._on_lost)
 
@@ -197,7 +205,8 @@ class _Server:
         own: Session | None = getattr(self._own, "session", None)
         if own is not None and own.taken:
             if own.talk.closed is not None:
-                raise own.talk.closed  # no new connection as long as locks that were lost are believed to be held
+                # No new connection as long as locks that were lost are believed to be held.
+                raise own.talk.closed
             return own
         return self.spare()
 
@@ -261,9 +270,10 @@ class _Server:
 class Client:
     """A lock client for any number of threads.
 
-    Each thread that holds or waits for something has a connection of its own, so that two threads exclude each other as two
-    processes do, one's waiting never delays another, and the daemon sees a deadlock between threads as what it is. Within
-    one thread a lock can be taken again, as a threading.RLock can. Connections are made when needed, and idle ones kept.
+    Each thread that holds or waits for something has a connection of its own, so that two threads exclude
+    each other as two processes do, one's waiting never delays another, and the daemon sees a deadlock between
+    threads as what it is. Within one thread a lock can be taken again, as a threading.RLock can. Connections
+    are made when needed, and idle ones kept.
 
     In a forked child the client holds nothing and begins anew; locks stay with the parent.
     """
@@ -280,11 +290,13 @@ class Client:
         """Nothing is connected yet.
 
         Args:
-            url: `tcp://host:port`, `unix:///path`, `tls://host:port`, `ws://host:port` or `wss://…`; several of them (a list,
+            url: `tcp://host:port`, `unix:///path`, `tls://host:port`, `ws://host:port` or `wss://…`; several
+                of them (a list,
                 or commas between) share the names among them. Default: GLOCK_SERVER, or else `tcp://127.0.0.1:9999`.
             secret: for a daemon with `-auth-file`. Default: GLOCK_SECRET.
             name: what `who` and `explain` call this client.
-            timeout: seconds to connect in, and within which any answer must come (beyond the time waited for a lock).
+            timeout: seconds to connect in, and within which any answer must come (beyond the time waited for
+                a lock).
             tls: instead of what the URL says.
 
         Raises:
@@ -307,7 +319,8 @@ class Client:
         """The exclusive lock: one holder.
 
         Args:
-            wait: seconds to wait for it, first come, first served; 0 tries once, `math.inf` waits for as long as it takes.
+            wait: seconds to wait for it, first come, first served; 0 tries once, `math.inf` waits for as long
+                as it takes.
                 (The original glockd cannot wait: there it is asked again and again, in no order.)
             lease: seconds after which the daemon takes it back, unless `Lock.renew` comes first.
             on_lost: called with the `Lock` when it is lost, from a thread of the client's.
@@ -325,7 +338,10 @@ class Client:
         lease: float | None = None,
         on_lost: Callable[[Lock], None] | None = None,
     ) -> LockRequest:
-        """The same lock, for reading: readers share it, and whoever has it by `lock` excludes them. Arguments as there."""
+        """The same lock, for reading: readers share it, and whoever has it by `lock` excludes them.
+
+        Arguments as there.
+        """
         return self._request(name, "read", wait, None, lease, on_lost)
 
     def shared(
@@ -389,7 +405,8 @@ class Client:
         return self._ask(self._server(raw), lambda talk: recipes.check(talk, token, raw))
 
     def explain(self, name: Name) -> dict[str, Any]:
-        """Who holds it and who waits, since when, with what token and lease; `docs/protocol.md` names the keys."""
+        """Who holds it and who waits, since when, with what token and lease; `docs/protocol.md` names
+        the keys."""
         raw = encode(name)
         return self._ask(self._server(raw), lambda talk: recipes.explain(talk, raw))
 
@@ -413,7 +430,10 @@ class Client:
         return recipes.merge_stats(self._ask_all(None, recipes.stats))
 
     def kick(self, session: Name) -> int:
-        """End a session, by its address, or all of a registered name. Only on the Unix socket, and with `-admin`."""
+        """End a session, by its address, or all of a registered name.
+
+        Only on the Unix socket, and with `-admin`.
+        """
         raw = encode(session, "session")
         return sum(self._ask_all(None, lambda talk: recipes.kick(talk, raw)))
 

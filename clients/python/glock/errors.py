@@ -3,7 +3,7 @@
 GlockError
 ├── LockBusy              somebody else has it, and no waiting was asked for
 │   └── WaitTimeout       … or the time to wait was up (also a TimeoutError)
-├── Deadlock              waiting would never have ended: the holder waits, perhaps through others, for this session
+├── Deadlock              waiting would never have ended: the holder waits for this session
 ├── LockLost              a lock that was held is held no more, and its holder did not release it
 │   └── ConnectionLost    the connection ended, and with it every lock held on it (also a ConnectionError)
 ├── Unreachable           no connection could be made (also a ConnectionError)
@@ -63,7 +63,10 @@ class Disabled(GlockError):
 
 
 class LimitReached(GlockError):
-    """A limit that the operator has set: too many locks or waiters, or too long a name. Nothing has changed."""
+    """A limit that the operator has set: too many locks or waiters, or too long a name.
+
+    Nothing has changed.
+    """
 
 
 class BadArgument(GlockError, ValueError):

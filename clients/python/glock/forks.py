@@ -1,4 +1,7 @@
-"""After a fork the child has its parent's sockets. It must not talk on them, nor keep the parent's locks alive."""
+"""After a fork the child has its parent's sockets.
+
+It must not talk on them, nor keep the parent's locks alive.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ _open: weakref.WeakSet[Forked] = weakref.WeakSet()
 
 
 def guard(session: Forked) -> None:
-    """From now on a forked child loses this session: its locks are lost there, and stay with the parent here."""
+    """From now on a forked child loses this session: its locks are lost there, and stay with the parent
+    here."""
     _open.add(session)
 
 

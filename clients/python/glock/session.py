@@ -31,7 +31,10 @@ SETTLE = 2.0  # seconds that an interrupted caller is kept for, to leave nothing
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a client connects. `timeout` (seconds): for connecting, and for any answer beyond the wait asked for."""
+    """How a client connects.
+
+    `timeout` (seconds): for connecting, and for any answer beyond the wait asked for.
+    """
 
     secret: str | None = None
     name: bytes | None = None
@@ -87,13 +90,18 @@ class Session:
             self.run(open_conversation(self.talk, options.secret, options.name))
         except BaseException as error:
             self.close("not opened")
-            raise unreachable(address, error) or error
+            if (meant := unreachable(address, error)) is not None:
+                raise meant from error
+            raise
 
     def fileno(self) -> int:
         return self._sock.fileno()
 
     def run(self, recipe: Recipe[T]) -> T:
-        """Carry it out. Whatever interrupts it, nothing is left held or waited for that the recipe did not return."""
+        """Carry it out.
+
+        Whatever interrupts it, nothing is left held or waited for that the recipe did not return.
+        """
         try:
             with self._mutex:
                 step = next(recipe)
@@ -213,7 +221,8 @@ class Session:
         self._call_back()
 
     def watch(self) -> None:
-        """From now on a thread looks at the connection while locks are held, so that their loss is noticed at once."""
+        """From now on a thread looks at the connection while locks are held, so that their loss is
+        noticed at once."""
         with self._mutex:
             if self._stop_watching is not None or self.talk.closed is not None:
                 return
@@ -294,4 +303,6 @@ def _connect(address: Address, options: Options) -> socket.socket:
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.close()
-        raise unreachable(address, error) or error
+        if (meant := unreachable(address, error)) is not None:
+            raise meant from error
+        raise

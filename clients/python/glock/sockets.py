@@ -12,7 +12,8 @@ IDLE, INTERVAL, PROBES = (
 
 
 def tune(sock: socket.socket) -> None:
-    """Send small lines at once; find out within about 30 s that the server has vanished without a word (tcp(7))."""
+    """Send small lines at once; find out within about 30 s that the server has vanished without a word
+    (tcp(7))."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

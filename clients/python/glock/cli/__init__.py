@@ -1,4 +1,7 @@
-"""The console command `glock`. `run` starts commands under a lock, `app` is the table of all commands and options."""
+"""The console command `glock`.
+
+`run` starts commands under a lock, `app` is the table of all commands and options.
+"""
 
 from __future__ import annotations
 

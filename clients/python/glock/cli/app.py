@@ -69,8 +69,8 @@ EPILOG = "Exit codes of glock itself: " + "; ".join(f"{number} {text}" for numbe
     metavar="URL",
     envvar="GLOCK_SERVER",
     show_envvar=True,
-    help="The lock server: tcp://HOST:PORT, unix:///PATH, tls://HOST:PORT or ws://HOST:PORT; several with commas between "
-    "share the names among them.  [default: tcp://127.0.0.1:9999]",
+    help="The lock server: tcp://HOST:PORT, unix:///PATH, tls://HOST:PORT or ws://HOST:PORT; several with "
+    "commas between share the names among them.  [default: tcp://127.0.0.1:9999]",
 )
 @click.option(
     "--timeout",
@@ -184,9 +184,8 @@ def environment(settings: Settings, lock: Lock) -> dict[str, str]:
 
 @glock.command(
     context_settings={"allow_interspersed_args": False},  # what comes behind the name is the command's
-    epilog="Exit codes: the command's own; 128+N if signal N killed it; 126 or 127 if it could not be started; else "
-    + "; ".join(f"{number} {text}" for number, text in exits.TABLE)
-    + ".",
+    epilog="Exit codes: the command's own; 128+N if signal N killed it; 126 or 127 if it could not be "
+    "started; else " + "; ".join(f"{number} {text}" for number, text in exits.TABLE) + ".",
 )
 @click.argument("name")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -206,7 +205,8 @@ def environment(settings: Settings, lock: Lock) -> dict[str, str]:
     "-o",
     "--close",
     is_flag=True,
-    help="The command does not inherit the connection: the lock ends with glock, not with the command's last descendant.",
+    help="The command does not inherit the connection: the lock ends with glock, not with the command's "
+    "last descendant.",
 )
 @click.option(
     "-F",
@@ -217,8 +217,8 @@ def environment(settings: Settings, lock: Lock) -> dict[str, str]:
 @click.option(
     "--foreground",
     is_flag=True,
-    help="Leave the command in glock's own process group, as a pipe to a pager wants it; signals then reach only the command "
-    "itself, not its children.",
+    help="Leave the command in glock's own process group, as a pipe to a pager wants it; signals then reach "
+    "only the command itself, not its children.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say on standard error how long it took to get the lock.")
 @click.pass_obj
@@ -240,9 +240,9 @@ def run(
 ) -> NoReturn:
     """Run COMMAND while holding the lock NAME, as flock(1) does with a file.
 
-    The command finds the lock's fencing token in GLOCK_TOKEN and its name in GLOCK_NAME. On tcp:// and unix:// it also
-    inherits the connection (descriptor GLOCK_FD): the lock is held until the last descendant that has it is gone, even if
-    glock itself is killed. On tls:// and ws:// that cannot be, and the lock ends with glock.
+    The command finds the lock's fencing token in GLOCK_TOKEN and its name in GLOCK_NAME. On tcp:// and unix://
+    it also inherits the connection (descriptor GLOCK_FD): the lock is held until the last descendant that has
+    it is gone, even if glock itself is killed. On tls:// and ws:// that cannot be: the lock ends with glock.
 
     Signals are passed on to the command's process group.
     """
@@ -260,9 +260,7 @@ def run(
     if no_fork and not plain:
         raise click.UsageError("-F needs tcp:// or unix://, where the command can hold the connection")
     if not plain and not close:
-        say(
-            "the command cannot hold the lock itself on this kind of connection: it ends with glock (-o: as wanted)"
-        )
+        say("on this kind of connection only glock holds the lock: it ends with glock (-o: as wanted)")
     begin = time.monotonic()
     lock = acquire(request(client, name, wait, nonblock, limit, read), conflict)
     if verbose:
@@ -434,7 +432,7 @@ def top(settings: Settings, delay: float, count: int | None) -> None:
 
 
 @glock.command(
-    epilog="Exit codes: 0 if at least one session was ended, 1 if there was none; else those of `glock --help`."
+    epilog="Exit codes: 0 if a session was ended, 1 if there was none; else those of `glock --help`."
 )
 @click.argument("session")
 @click.pass_obj

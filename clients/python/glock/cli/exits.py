@@ -1,4 +1,7 @@
-"""What `glock` itself exits with. A command's own status, 126, 127 and 128 + signal are passed through by `run`."""
+"""What `glock` itself exits with.
+
+A command's own status, 126, 127 and 128 + signal are passed through by `run`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """`glock run`: a command that runs while a lock is held.
 
-The command inherits the connected socket. A lock lives as long as its connection, and a connection as long as any process
-has it open: so the lock is held until the last descendant that has the descriptor is gone, whatever becomes of `glock`
-itself. That is what flock(1) promises for a file, over a network.
+The command inherits the connected socket. A lock lives as long as its connection, and a connection as long as
+any process has it open: so the lock is held until the last descendant that has the descriptor is gone,
+whatever becomes of `glock` itself. That is what flock(1) promises for a file, over a network.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Command:
         if self.lost:
             return LOST
         if status == -signal.SIGINT and self.terminal is not None:
-            # Ctrl-C went to the command alone; a script that runs glock is to end as well, and sees by this that it should.
+            # Ctrl-C went to the command alone; a script that runs glock is to end as well, and sees by this
+            # that it should.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
         return status if status >= 0 else 128 - status
@@ -186,8 +187,10 @@ class Command:
             move_terminal(self.terminal, os.getpgrp())
 
     def stop_too(self) -> None:
-        """The command was stopped (Ctrl-Z): so is glock, so that the shell gets its terminal back; fg and bg go on."""
-        assert self.terminal is not None and self.process is not None
+        """The command was stopped (Ctrl-Z): so is glock, so that the shell gets its terminal back; fg
+        and bg go on."""
+        assert self.terminal is not None
+        assert self.process is not None
         self.take_terminal()
         os.kill(os.getpid(), signal.SIGSTOP)
         with contextlib.suppress(OSError):

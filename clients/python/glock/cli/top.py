@@ -53,7 +53,7 @@ def picture(client: Client, before: Sample, now: Sample, rows: int) -> Group:
     stats = now.stats
     head = Text.assemble(
         ("glock top  ", "bold"),
-        f"{', '.join(client.urls)}   {time.strftime('%H:%M:%S')}   round trip {now.round_trip * 1e3:.2f} ms\n",
+        f"{', '.join(client.urls)}   {time.strftime('%H:%M:%S')}   {now.round_trip * 1e3:.2f} ms\n",
         ("connections ", "dim"),
         f"{stats.get('connections', 0)}   ",
         ("locks ", "dim"),
@@ -77,7 +77,7 @@ def picture(client: Client, before: Sample, now: Sample, rows: int) -> Group:
 
 
 def top(client: Client, delay: float, count: int | None) -> None:
-    """Show samples `delay` seconds apart, `count` of them; on a terminal in place, in a pipe one after the other."""
+    """Show `count` samples, `delay` seconds apart; on a terminal in place, in a pipe one a line."""
     console = Console()
     before = now = Sample(client)
     if not console.is_terminal or console.is_dumb_terminal:

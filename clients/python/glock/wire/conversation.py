@@ -18,8 +18,9 @@ LAST_NUDGE = 0.5
 class Ask:
     """Lines to send, and how their answer ends.
 
-    Each line has one reply line, unless `listing`: then any number of lines comes. The end of a listing is shown by the
-    reply to another question behind it (a sentinel), which on the original cannot go along in one packet: it would be lost.
+    Each line has one reply line, unless `listing`: then any number of lines comes. The end of a listing is
+    shown by the reply to another question behind it (a sentinel), which on the original cannot go along in
+    one packet: it would be lost.
 
     Attributes:
         undo: lines that leave nothing held or waited for, should nobody want the answer any more.
@@ -46,7 +47,10 @@ class Pause:
 
 
 class Slot:
-    """Where the answer to one `Ask` is gathered. `on_done` is called once, when it is complete or has failed."""
+    """Where the answer to one `Ask` is gathered.
+
+    `on_done` is called once, when it is complete or has failed.
+    """
 
     __slots__ = ("ask", "done", "due", "error", "lines", "on_done", "sentinel")
 
@@ -74,7 +78,8 @@ class Slot:
 class Hold:
     """A lock that the session holds, or has lost.
 
-    `count` is how often the session's owner has it: taking it again inside is counted here, as by threading.RLock.
+    `count` is how often the session's owner has it: taking it again inside is counted here, as by
+    threading.RLock.
     """
 
     __slots__ = ("count", "give_back", "holders", "lost", "mode", "name", "on_lost", "token")
@@ -106,7 +111,8 @@ class Hold:
 class Conversation:
     """Matches replies with questions, in order; knows what is held.
 
-    Not safe for several threads: whoever drives it sees to that. After `close` every question fails and every hold is lost.
+    Not safe for several threads: whoever drives it sees to that. After `close` every question fails and every
+    hold is lost.
     """
 
     def __init__(self) -> None:
@@ -152,8 +158,9 @@ class Conversation:
     def nudge(self, slot: Slot) -> None:
         """Ask something harmless, the reply to which shows that `slot` has been answered in full.
 
-        The original may lose it, so the driver nudges again, each time after a longer while. Only the reply to the last
-        nudge counts: then none is on its way any more, which could make the original lose the next question.
+        The original may lose it, so the driver nudges again, each time after a longer while. Only the reply
+        to the last nudge counts: then none is on its way any more, which could make the original lose the
+        next question.
         """
         name = f"glock-sentinel-{secrets.token_hex(8)}".encode()
         slot.sentinel = b"0 Lock Not Locked: " + name
@@ -161,7 +168,8 @@ class Conversation:
         self._outgoing += b"i " + name + b"\n"
 
     def abandon(self, slot: Slot) -> None:
-        """Nobody wants this answer any more: queue what undoes the question, whether or not it is answered by now."""
+        """Nobody wants this answer any more: queue what undoes the question, whether or not it is
+        answered by now."""
         slot.on_done = None
         if self.closed is not None or not slot.ask.undo:
             if slot.ask.wants_nudge and not slot.done and not self.modern:

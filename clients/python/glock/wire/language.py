@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from glock.errors import BadArgument, Deadlock, Disabled, LimitReached, NotAuthorised, ProtocolError
 
-# What the daemon takes for white space: Unicode's White_Space in valid UTF-8, nothing else (str.split knows more).
+# What the daemon takes for white space: Unicode's White_Space in valid UTF-8, nothing else (str.split knows
+# more).
 _WHITE_SPACE = re.compile(
     rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)+"
 )

@@ -1,7 +1,7 @@
 """The steps of each operation, once for the blocking and the asyncio client.
 
-A recipe is a generator: it yields an `Ask` and is sent the reply lines, or yields a `Pause`; it returns the result or raises
-what went wrong. Whoever drives it does the I/O and keeps the time.
+A recipe is a generator: it yields an `Ask` and is sent the reply lines, or yields a `Pause`; it returns the
+result or raises what went wrong. Whoever drives it does the I/O and keeps the time.
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ def release(talk: Conversation, hold: Hold) -> Recipe[None]:
 
 
 def renew(talk: Conversation, hold: Hold, lease: float) -> Recipe[None]:
-    """From now on the daemon takes the lock back after `lease` seconds, unless this comes again; `inf`: never.
+    """From now on the daemon takes the lock back after `lease` seconds, unless this comes again; `inf`:
+    never.
 
     Raises:
         LockLost: it was not held any more.

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class Messages:
-    """Each line becomes a message; each message that comes is its lines, a message without any being no reply."""
+    """Each line becomes a message; each message that comes is its lines, a message without any being no
+    reply."""
 
     def __init__(self, address: Address) -> None:
         """

@@ -1,0 +1,56 @@
+package glock
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrBusy says that somebody else holds the lock, or that a limited shared lock is full.
+	ErrBusy = errors.New("glock: lock is busy")
+	// ErrDeadlock says that waiting could never have ended, since those in the way wait for this session.
+	ErrDeadlock = errors.New("glock: waiting would be a deadlock")
+	// ErrNotHeld says that this session does not hold the lock.
+	ErrNotHeld = errors.New("glock: lock is not held")
+	// ErrLost says that a hold ended without being released: its lease ran out or its connection ended.
+	ErrLost = errors.New("glock: lock lost")
+	// ErrClosed says that the session, and with it whatever it held, has ended.
+	ErrClosed = errors.New("glock: session closed")
+	// ErrBadName says that a name cannot be sent: it holds a line feed, or the command would be longer than 4095 bytes.
+	ErrBadName = errors.New("glock: bad name")
+	// ErrNotAuthorised says that the daemon wants a secret, or another one.
+	ErrNotAuthorised = errors.New("glock: not authorised")
+	// ErrRefused says that the daemon answered no for another reason, which the error's text tells.
+	ErrRefused = errors.New("glock: refused")
+)
+
+// refusals tells what each negative reply means. A reply that is not here and begins with 0 is a plain answer, such as
+// "0 Lock Not Locked: job".
+var refusals = []struct {
+	prefix string
+	err    error
+}{
+	{"0 Lock Get Failure: ", ErrBusy},
+	{"0 Shared Lock Get Failure: ", ErrBusy},
+	{"0 Lock Get Deadlock: ", ErrDeadlock},
+	{"0 Shared Lock Get Deadlock: ", ErrDeadlock},
+	{"0 Lock Release Failure: ", ErrNotHeld},
+	{"0 Shared Lock Release Failure: ", ErrNotHeld},
+	{"0 Lock Lease Failure: ", ErrNotHeld},
+	{"0 Lock Token: ", ErrNotHeld},
+	{"0 Not Authorised", ErrNotAuthorised},
+	{"0 Bad Argument: ", ErrRefused},
+	{"0 Too Many ", ErrRefused},
+	{"0 Name Too Long: ", ErrRefused},
+	{"0 disabled", ErrRefused},
+}
+
+func refusal(reply string) error {
+	for _, refusal := range refusals {
+		if strings.HasPrefix(reply, refusal.prefix) {
+			return fmt.Errorf("%w (%q)", refusal.err, reply)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+module glock
+
+go 1.19

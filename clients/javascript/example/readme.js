@@ -1,0 +1,5 @@
+import { locks } from 'glock';
+
+await locks.request('job', async (lock) => {
+  console.log('mine:', (await lock.token()) > 0); // lock.signal aborts if the lock is lost
+});

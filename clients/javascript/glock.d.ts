@@ -1,0 +1,191 @@
+/** Client of glockd, the lock daemon: named locks that last as long as the connection they were taken on. */
+
+/**
+ * Why something was refused or failed:
+ * - `busy`: not to be had at once; `timeout`: not within `wait` seconds;
+ * - `deadlock`: waiting could never have ended, since those in the way wait for this session;
+ * - `not held`: this session does not hold the lock, or released it before;
+ * - `lost`: the hold ended without being released: its lease ran out or its connection ended;
+ * - `closed`: there is no connection, or no longer;
+ * - `bad name`: the name holds a line feed, or the command would be longer than 4095 bytes;
+ * - `not authorised`: the daemon wants a secret, or another one;
+ * - `refused`: another reason, which the message tells.
+ */
+export type Code =
+  | 'busy'
+  | 'timeout'
+  | 'deadlock'
+  | 'not held'
+  | 'lost'
+  | 'closed'
+  | 'bad name'
+  | 'not authorised'
+  | 'refused';
+
+export class GlockError extends Error {
+  constructor(code: Code, message: string, options?: ErrorOptions);
+  readonly name: 'GlockError';
+  readonly code: Code;
+}
+
+/** `exclusive` keeps out all others, `shared` only exclusive ones; `counted` locks are of another kind and may have a limit. */
+export type Mode = 'exclusive' | 'shared' | 'counted';
+
+/** A hold of a lock, until `release()` or until it is lost. */
+export interface Lock {
+  /** As the daemon understood it: single spaces, none at the ends. */
+  readonly name: string;
+  readonly mode: Mode;
+  /** How many held it when it was granted, this one included; 1 if it is exclusive. */
+  readonly holders: number;
+  /** Whether the hold has ended without `release()`. */
+  readonly lost: boolean;
+  /** Aborts when the lock is lost, with a `GlockError` of code `lost`: whoever relies on the lock must stop then. */
+  readonly signal: AbortSignal;
+  /**
+   * The fencing token: larger than that of every earlier grant of any lock. Hand it to whatever the lock protects, so that
+   * it can turn away a late comer with a smaller one. Not for counted locks.
+   */
+  token(): Promise<number>;
+  /**
+   * Let the daemon take the lock back after so many seconds, unless it is told again by then; `Infinity` takes the lease
+   * off. It is for holders that may hang while their connection lives. Not for counted locks.
+   */
+  lease(seconds: number): Promise<void>;
+  /** Give it back. Within `LockManager.request` leave that to the manager. */
+  release(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  /** For a daemon that wants one. */
+  secret?: string;
+  /** Gives up connecting. */
+  signal?: AbortSignal;
+  /** What to use for ws:// and wss:// where the JavaScript has none: Node before version 22, with the package `ws`. */
+  WebSocket?: new (url: string) => object;
+}
+
+export interface WaitOptions {
+  /** Seconds to stand in line, first come, first served; 0 is not at all. By default for ever. */
+  wait?: number;
+  /** Gives the wait up: the promise rejects with the signal's reason, and nothing is held. */
+  signal?: AbortSignal;
+}
+
+/**
+ * One connection: one holder, who holds any number of locks until the connection ends.
+ *
+ * What it holds is granted to it again at once, and released once. While it waits for a lock, what else it is asked for
+ * comes later, since the daemon serves a connection in order. In return the daemon refuses a deadlock between sessions.
+ */
+export class Session {
+  /**
+   * @param server tcp://host:port or unix:///path (Node), ws://host:port/ or wss:// (browsers, Node from 22 on). By default
+   *     what the environment variable GLOCK_SERVER says, else tcp://127.0.0.1:9999; in a page, the page's own host and port.
+   */
+  static connect(server?: string, options?: ConnectOptions): Promise<Session>;
+  private constructor();
+
+  /** Resolves, with the reason, when the session has ended. */
+  readonly closed: Promise<GlockError>;
+  /** Why the session ended; undefined while it lives. */
+  readonly error: GlockError | undefined;
+  /** Hang up: whatever is held is lost, and free for others. */
+  close(): void;
+
+  lock(name: string, options?: WaitOptions): Promise<Lock>;
+  /** As `lock`, but rejects with `busy` if somebody has it. It needs no more than the oldest daemon. */
+  tryLock(name: string, options?: { signal?: AbortSignal }): Promise<Lock>;
+  /** The same lock, together with other readers. */
+  read(name: string, options?: WaitOptions): Promise<Lock>;
+  /** The counted lock of that name; with a limit, once fewer than that hold it, else at once. */
+  counted(name: string, options?: WaitOptions & { limit?: number }): Promise<Lock>;
+  release(name: string): Promise<void>;
+  releaseCounted(name: string): Promise<void>;
+
+  isLocked(name: string): Promise<boolean>;
+  /** How many hold the counted lock. */
+  count(name: string): Promise<number>;
+  /** The fencing token of this session's hold. */
+  token(name: string): Promise<number>;
+  /** Whether the token is the one now in force: for whoever guards the resource itself. */
+  check(name: string, token: number): Promise<boolean>;
+  lease(name: string, seconds: number): Promise<void>;
+  /** Chosen names of the holders, or addresses of those who chose none. */
+  holders(name: string): Promise<string[]>;
+  countedHolders(name: string): Promise<string[]>;
+  /** The names of all locks; where a holder's name holds `: `, maybe also some that are none. */
+  names(): Promise<string[]>;
+
+  /** Choose a name for listings, or take it back. It gives no rights and need not be unique. */
+  iam(name?: string): Promise<void>;
+  me(): Promise<{ address: string; name: string }>;
+  /** The names that sessions chose, by address. */
+  who(name?: string): Promise<Map<string, string>>;
+  /** The daemon's counters. */
+  stats(): Promise<Record<string, number>>;
+  /** Who holds the lock and who waits, as docs/protocol.md tells. */
+  explain(name: string): Promise<Record<string, unknown>>;
+  history(name?: string): Promise<Record<string, unknown>[]>;
+  ping(): Promise<void>;
+  version(): Promise<string>;
+  /** Seconds within which the daemon finds out that a peer has vanished without a word. */
+  bound(): Promise<number>;
+  /** Send one line, and give so many lines of reply, by default one. An invalid command has none. */
+  raw(line: string, lines?: number): Promise<string[]>;
+}
+
+export interface RequestOptions {
+  mode?: Mode;
+  /** Call back at once: with null if the lock is not to be had. Not together with `signal`. */
+  ifAvailable?: boolean;
+  /** How many may hold a counted lock. */
+  limit?: number;
+  /** Gives the wait up: the promise rejects with the signal's reason. Once the lock is granted it does nothing. */
+  signal?: AbortSignal;
+}
+
+export interface LockInfo {
+  name: string;
+  mode: Mode;
+  /** The name its holder chose, or the address. */
+  clientId: string;
+  address: string;
+  /** For how long it has been held or waited for. */
+  seconds: number;
+  /** Of a holder. */
+  token?: number;
+}
+
+/**
+ * Locks in the shape of `navigator.locks`, but for all that reach the daemon. Each request has a connection of its own, from
+ * a pool.
+ */
+export class LockManager {
+  /** Connects when there is something to ask for. Arguments as for `Session.connect`. */
+  constructor(server?: string, options?: Omit<ConnectOptions, 'signal'>);
+  /**
+   * Wait for the lock, call back with it, and release it when what the callback returned has settled.
+   *
+   * @returns what the callback returned. Rejects with what it threw; with `lost` if the lock was lost meanwhile, so that
+   *     others may have had it; with the signal's reason; with `closed` if there is no daemon.
+   */
+  request<T>(name: string, callback: (lock: Lock) => T | PromiseLike<T>): Promise<T>;
+  request<T>(
+    name: string,
+    options: RequestOptions & { ifAvailable: true },
+    callback: (lock: Lock | null) => T | PromiseLike<T>,
+  ): Promise<T>;
+  request<T>(
+    name: string,
+    options: RequestOptions & { ifAvailable?: false },
+    callback: (lock: Lock) => T | PromiseLike<T>,
+  ): Promise<T>;
+  /** Who holds and who waits for which lock, in the whole daemon. It asks about one lock after the other. */
+  query(): Promise<{ held: LockInfo[]; pending: LockInfo[] }>;
+  /** Close the connections that nobody uses now. */
+  close(): void;
+}
+
+/** The manager for the default server. */
+export const locks: LockManager;

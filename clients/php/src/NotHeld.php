@@ -1,0 +1,10 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Glock;
+
+/** This connection does not hold the lock. */
+class NotHeld extends GlockException
+{
+}

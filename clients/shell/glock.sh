@@ -1,0 +1,535 @@
+# shellcheck shell=bash
+#
+# Client of glockd, the lock daemon, for bash 4.4 and newer. Source this file.
+#
+#   glock_open [SERVER]                 connect to tcp://host:port or unix:///path; else GLOCK_SERVER, else port 9999 here
+#   glock_lock NAME [SECONDS|inf]       take the lock; wait in line for it up to SECONDS
+#   glock_read NAME [SECONDS|inf]       the same as one of several readers
+#   glock_shared NAME [LIMIT [SECONDS]] take the shared lock; only while fewer than LIMIT hold it
+#   glock_release NAME                  give back a lock, or a reader's
+#   glock_release_shared NAME           give back a shared lock
+#   glock_lost NAME                     has my hold of it ended without my doing?
+#   glock_with NAME SECONDS COMMAND...  run a command with the lock; end the command if the lock is lost
+#   glock_start_lock, _read, _shared    begin to wait, and go on; arguments as above
+#   glock_finish                        the outcome of a wait begun with them
+#   glock_cancel                        give that wait up
+#   glock_locked NAME, glock_count NAME does anybody hold the lock; how many the shared one
+#   glock_holders NAME, glock_shared_holders NAME, glock_who [NAME], glock_stats
+#   glock_token NAME, glock_check TOKEN NAME, glock_lease SECONDS|inf NAME
+#   glock_explain NAME, glock_history [NAME], glock_iam [NAME], glock_me
+#   glock_auth SECRET, glock_ping, glock_version, glock_bound, glock_raw LINE [LINES]
+#   glock_close                         hang up; whatever is held is free
+#
+# All of them return 0 for yes or done, and 1 for no (not held, not locked, not the token now in force); else one of the
+# statuses below. What they are asked for is left in REPLY, listings in the array GLOCK_LINES.
+#
+# The locks live as long as the connection: until glock_close or the end of the shell, and of whatever the shell has started
+# meanwhile, since that inherits the connection as it does flock(1)'s files.
+
+GLOCK_BUSY=75           # not to be had at once
+GLOCK_TIMED_OUT=76      # not to be had within SECONDS
+GLOCK_NOT_AUTHORISED=77 # the daemon wants a secret, or another one
+GLOCK_UNREACHABLE=78    # no connection
+GLOCK_LOST=79           # the lock or the connection was lost
+GLOCK_DEADLOCK=80       # waiting would never have ended
+GLOCK_REFUSED=81        # the daemon says no for another reason, which REPLY tells
+GLOCK_BAD_NAME=82       # the name holds a line feed, or the command would be longer than 4095 bytes
+GLOCK_CANCELLED=83      # glock_cancel gave the wait up
+
+# Whole seconds that the daemon has for a reply that need not be waited for.
+GLOCK_TIMEOUT=${GLOCK_TIMEOUT:-10}
+
+# The connection in use, by its number. glock_open opens another one; who wants several sets this.
+GLOCK_CONNECTION=${GLOCK_CONNECTION:-0}
+
+# By number of the connection: what it is read from and written to, and whether it was told to push lost locks.
+declare -gA _GLOCK_IN=() _GLOCK_OUT=() _GLOCK_NOTIFIED=()
+# By number of the connection, while a wait is on its way: the command that releases its lock, for how many seconds, and
+# whether the lock was held before. How the last one ended.
+declare -gA _GLOCK_WAITS=() _GLOCK_SECONDS=() _GLOCK_HAD=() _GLOCK_WAITED=()
+# By number and release command: held, or lost. Keys come from outside: they are only ever used as "$key".
+declare -gA _GLOCK_HOLDS=()
+# Unicode's white space but the space itself, in UTF-8. In names, the daemon makes one space of each run and none at the ends.
+declare -ga _GLOCK_SPACES=(
+    $'\t' $'\v' $'\f' $'\r' $'\xc2\x85' $'\xc2\xa0' $'\xe1\x9a\x80' $'\xe2\x80\x80' $'\xe2\x80\x81' $'\xe2\x80\x82'
+    $'\xe2\x80\x83' $'\xe2\x80\x84' $'\xe2\x80\x85' $'\xe2\x80\x86' $'\xe2\x80\x87' $'\xe2\x80\x88' $'\xe2\x80\x89'
+    $'\xe2\x80\x8a' $'\xe2\x80\xa8' $'\xe2\x80\xa9' $'\xe2\x80\xaf' $'\xe2\x81\x9f' $'\xe3\x80\x80'
+)
+declare -g _GLOCK_NONCE="" _GLOCK_LAST=0
+declare -ga GLOCK_LINES=()
+
+glock_open() {
+    local server=${1:-${GLOCK_SERVER:-tcp://127.0.0.1:9999}} in out
+    if [[ $server =~ ^tcp://(.+):([0-9]+)$ ]]; then
+        local host=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
+        host=${host#[}
+        host=${host%]}
+        # The braces take the message of the failed redirection.
+        { exec {in}<>"/dev/tcp/$host/$port"; } 2>/dev/null || return "$GLOCK_UNREACHABLE"
+        out=$in
+    elif [[ $server =~ ^unix://(/.+)$ ]]; then
+        _glock_open_unix "${BASH_REMATCH[1]}" || return
+    else
+        printf 'glock: server %s: want tcp://host:port or unix:///path\n' "$server" >&2
+        return "$GLOCK_UNREACHABLE"
+    fi
+    GLOCK_CONNECTION=$((++_GLOCK_LAST))
+    _GLOCK_IN[$GLOCK_CONNECTION]=$in
+    _GLOCK_OUT[$GLOCK_CONNECTION]=$out
+    _GLOCK_NOTIFIED[$GLOCK_CONNECTION]=""
+    _GLOCK_WAITS[$GLOCK_CONNECTION]=""
+    if [[ -z $_GLOCK_NONCE ]]; then
+        _GLOCK_NONCE=$(od -An -N16 -tx1 /dev/urandom) || return
+        _GLOCK_NONCE=${_GLOCK_NONCE//[[:space:]]/}
+    fi
+}
+
+# bash has no Unix sockets: a helper copies between one and two pipes. Sets in and out of the caller.
+_glock_open_unix() {
+    local path=$1 pipes helper escaped
+    if command -v socat >/dev/null; then
+        escaped=${path//\\/\\\\}
+        local special
+        for special in ':' ',' '!' '"' "'" '(' '[' '{'; do
+            escaped=${escaped//"$special"/\\$special}
+        done
+        # It ends when either side does.
+        helper=(socat -t 0 - "UNIX-CONNECT:$escaped")
+    elif command -v nc >/dev/null; then
+        helper=(nc -N -U "$path") # OpenBSD's; without -N the daemon would not hear of the shell's end
+    else
+        printf 'glock: unix:// wants socat or nc (netcat-openbsd)\n' >&2
+        return "$GLOCK_UNREACHABLE"
+    fi
+    [[ -S $path ]] || return "$GLOCK_UNREACHABLE"
+    pipes=$(mktemp -d) || return "$GLOCK_UNREACHABLE"
+    mkfifo "$pipes/in" "$pipes/out" || return "$GLOCK_UNREACHABLE"
+    (
+        # Nothing else may keep the other connections open, nor end with a signal meant for the shell.
+        _glock_close_all
+        trap '' INT
+        exec "${helper[@]}" <"$pipes/in" >"$pipes/out" 2>/dev/null
+    ) &
+    disown $!
+    exec {out}>"$pipes/in" {in}<"$pipes/out"
+    rm -r "$pipes"
+}
+
+glock_close() {
+    local in=${_GLOCK_IN[$GLOCK_CONNECTION]:-} out=${_GLOCK_OUT[$GLOCK_CONNECTION]:-}
+    [[ -n $in ]] || return 0
+    exec {in}>&-
+    [[ $in == "$out" ]] || exec {out}>&-
+    _GLOCK_IN[$GLOCK_CONNECTION]=""
+    _GLOCK_OUT[$GLOCK_CONNECTION]=""
+    _GLOCK_WAITS[$GLOCK_CONNECTION]=""
+    local key
+    for key in "${!_GLOCK_HOLDS[@]}"; do
+        if [[ $key == "$GLOCK_CONNECTION "* && ${_GLOCK_HOLDS["$key"]} == held ]]; then
+            _GLOCK_HOLDS["$key"]=lost
+        fi
+    done
+}
+
+_glock_close_all() {
+    local fd
+    for fd in "${_GLOCK_IN[@]}" "${_GLOCK_OUT[@]}"; do
+        if [[ -n $fd ]]; then
+            exec {fd}>&-
+        fi
+    done
+}
+
+glock_lock() {
+    glock_start_lock "$@" && glock_finish
+}
+
+glock_read() {
+    glock_start_read "$@" && glock_finish
+}
+
+glock_shared() {
+    glock_start_shared "$@" && glock_finish
+}
+
+glock_start_lock() {
+    if [[ -z ${2:-} ]]; then
+        _glock_start "g $1" "r $1" 0
+    else
+        _glock_start "wait $2 $1" "r $1" "$2"
+    fi
+}
+
+glock_start_read() {
+    _glock_start "read ${2:-0} $1" "r $1" "${2:-0}"
+}
+
+glock_start_shared() {
+    if [[ -z ${2:-} ]]; then
+        _glock_start "sg $1" "sr $1" 0
+    else
+        _glock_start "share ${3:-0} $2 $1" "sr $1" "${3:-0}"
+    fi
+}
+
+# Send a request for a lock: COMMAND RELEASE SECONDS
+_glock_start() {
+    _glock_quiet || return
+    _glock_send "$1" || return
+    _glock_key "$2"
+    _GLOCK_WAITS[$GLOCK_CONNECTION]=$2
+    _GLOCK_SECONDS[$GLOCK_CONNECTION]=$3
+    _GLOCK_HAD[$GLOCK_CONNECTION]=${_GLOCK_HOLDS["$REPLY"]:-}
+    _GLOCK_WAITED[$GLOCK_CONNECTION]=""
+}
+
+glock_finish() {
+    local release=${_GLOCK_WAITS[$GLOCK_CONNECTION]:-} seconds=${_GLOCK_SECONDS[$GLOCK_CONNECTION]:-} status=0 limit=""
+    if [[ -z $release ]]; then
+        return "${_GLOCK_WAITED[$GLOCK_CONNECTION]:-1}"
+    fi
+    if [[ $seconds =~ ^([0-9]*)\.?[0-9]*$ ]]; then
+        limit=$((10#0${BASH_REMATCH[1]} + GLOCK_TIMEOUT + 1))
+    elif [[ $seconds != inf ]]; then
+        limit=$GLOCK_TIMEOUT # the daemon will refuse it
+    fi
+    _glock_hear "$limit" || return
+    _GLOCK_WAITS[$GLOCK_CONNECTION]=""
+    _glock_outcome "$release" "$seconds" || status=$?
+    _GLOCK_WAITED[$GLOCK_CONNECTION]=$status
+    return "$status"
+}
+
+# What the reply in REPLY makes of a request for a lock: RELEASE SECONDS. Leaves the number of holders in REPLY.
+_glock_outcome() {
+    local reply=$REPLY
+    if [[ $reply == [1-9]* ]]; then
+        _glock_key "$1"
+        _GLOCK_HOLDS["$REPLY"]=held
+        REPLY=${reply%% *}
+        return 0
+    fi
+    if [[ $reply == *' Get Failure: '* && ! $2 =~ ^0*(\.0*)?$ ]]; then
+        return "$GLOCK_TIMED_OUT"
+    fi
+    _glock_refused || return
+    return "$GLOCK_REFUSED"
+}
+
+glock_cancel() {
+    local release=${_GLOCK_WAITS[$GLOCK_CONNECTION]:-}
+    [[ -n $release ]] || return 0
+    _GLOCK_WAITS[$GLOCK_CONNECTION]=""
+    _GLOCK_WAITED[$GLOCK_CONNECTION]=$GLOCK_CANCELLED
+    # The daemon acts on cancel at once and on the rest in order, so that these leave the hold as it was before the request,
+    # whether it was granted meanwhile or not.
+    if [[ ${_GLOCK_SECONDS[$GLOCK_CONNECTION]} != 0 ]]; then
+        _glock_send cancel || return
+        _glock_hear || return
+    fi
+    _glock_hear || return
+    if [[ ${_GLOCK_HAD[$GLOCK_CONNECTION]} != held ]]; then
+        _glock_send "$release" || return
+        _glock_hear
+    fi
+}
+
+glock_release() {
+    _glock_give_back "r $1"
+}
+
+glock_release_shared() {
+    _glock_give_back "sr $1"
+}
+
+_glock_give_back() {
+    _glock_quiet || return
+    _glock_send "$1" || return
+    _glock_key "$1"
+    local key=$REPLY
+    _glock_hear || return
+    _GLOCK_HOLDS["$key"]=""
+    [[ $REPLY == 1* ]] || _glock_refused
+}
+
+# Take in what the daemon has said without being asked, then tell.
+glock_lost() {
+    local in=${_GLOCK_IN[$GLOCK_CONNECTION]:-}
+    while [[ -n $in && -z ${_GLOCK_WAITS[$GLOCK_CONNECTION]:-} ]] && read -r -t 0 -u "$in"; do
+        _glock_line "$GLOCK_TIMEOUT" || break
+        in=${_GLOCK_IN[$GLOCK_CONNECTION]:-}
+    done
+    _glock_key "r $1"
+    [[ ${_GLOCK_HOLDS["$REPLY"]:-} == lost ]] && return 0
+    _glock_key "sr $1"
+    [[ ${_GLOCK_HOLDS["$REPLY"]:-} == lost ]]
+}
+
+# Runs the command in the background and listens to the daemon meanwhile. The command inherits the connection: should the
+# shell be killed, the lock lives until the command ends. If the lock is lost, the command gets TERM and, after GLOCK_GRACE
+# seconds (10), KILL. The status is the command's own, or one of those above.
+glock_with() {
+    local name=$1 seconds=$2 in status=0 shell=$BASHPID command watcher stdin line tenths
+    shift 2
+    glock_lock "$name" "$seconds" || return
+    in=${_GLOCK_IN[$GLOCK_CONNECTION]}
+    exec {stdin}<&0 # bash gives what it starts in the background /dev/null instead
+    "$@" <&"$stdin" {stdin}<&- &
+    command=$!
+    exec {stdin}<&-
+    (
+        # It must not keep the connection when the others are gone.
+        while kill -0 "$command" && _glock_child_of "$shell"; do
+            status=0
+            read -r -t 1 -u "$in" line || status=$?
+            if [[ ($status -gt 0 && $status -le 128) || $line == '! lost '* ]]; then
+                _glock_close_all
+                kill -TERM "$command"
+                for ((tenths = 0; tenths < 10 * ${GLOCK_GRACE:-10}; tenths++)); do
+                    sleep 0.1
+                    kill -0 "$command" || exit 0
+                done
+                kill -KILL "$command"
+            fi
+        done
+    ) >/dev/null 2>&1 &
+    watcher=$!
+    wait "$command" || status=$?
+    kill -KILL "$watcher" 2>/dev/null || : # with another signal, bash would run the caller's EXIT trap in there
+    wait "$watcher" 2>/dev/null || :
+    glock_release "$name" || status=$GLOCK_LOST
+    return "$status"
+}
+
+# Whether the process still has this parent, which may be a zombie otherwise.
+_glock_child_of() {
+    local parent
+    if [[ -r /proc/$BASHPID/stat ]]; then
+        read -r _ _ _ parent _ <"/proc/$BASHPID/stat"
+        [[ $parent == "$1" ]]
+    else
+        kill -0 "$1"
+    fi
+}
+
+glock_locked() {
+    _glock_ask "i $1" || return
+    [[ $REPLY == [1-9]* ]]
+}
+
+glock_count() {
+    _glock_ask "si $1" || return
+    REPLY=${REPLY%% *}
+}
+
+glock_token() {
+    _glock_ask "token $1" || return
+    REPLY=${REPLY%% *}
+}
+
+glock_check() {
+    _glock_ask "check $1 $2" || return
+    [[ $REPLY == 1* ]]
+}
+
+glock_lease() {
+    if [[ -z ${_GLOCK_NOTIFIED[$GLOCK_CONNECTION]:-} ]]; then
+        _glock_ask "notify on" || return
+        _GLOCK_NOTIFIED[$GLOCK_CONNECTION]=1
+    fi
+    _glock_ask "lease $1 $2"
+}
+
+glock_holders() {
+    _glock_holders d "$1"
+}
+
+glock_shared_holders() {
+    _glock_holders sd "$1"
+}
+
+_glock_holders() {
+    _glock_key "$1 $2"
+    local name=${REPLY#* * }
+    [[ $REPLY == *' '*' '* && -n $name ]] || return "$GLOCK_BAD_NAME"
+    _glock_list "$1 $2" || return
+    GLOCK_LINES=("${GLOCK_LINES[@]#"$name: "}")
+}
+
+# Lines ADDRESS: NAME
+glock_who() {
+    _glock_list "who ${1:-}"
+}
+
+# Lines KEY: VALUE
+glock_stats() {
+    _glock_quiet || return
+    _glock_send q || return
+    GLOCK_LINES=()
+    # They are sorted, and this is the last one in every version of the daemon.
+    until [[ ${REPLY:-} == 'shared_orphans: '* && ${#GLOCK_LINES[@]} -gt 0 ]]; do
+        _glock_hear || return
+        GLOCK_LINES+=("$REPLY")
+    done
+}
+
+glock_explain() {
+    _glock_ask "explain $1" || return
+    REPLY=${REPLY#* }
+}
+
+glock_history() {
+    _glock_ask "history ${1:-}" || return
+    REPLY=${REPLY#* }
+}
+
+glock_iam() {
+    _glock_ask "iam ${1:-}"
+}
+
+# Leaves ADDRESS NAME
+glock_me() {
+    _glock_ask me || return
+    REPLY=${REPLY#* }
+}
+
+glock_auth() {
+    _glock_ask "auth $1"
+}
+
+glock_ping() {
+    _glock_ask ping
+}
+
+glock_version() {
+    _glock_ask version || return
+    REPLY=${REPLY#* }
+}
+
+glock_bound() {
+    _glock_ask bound || return
+    REPLY=${REPLY%% *}
+}
+
+# Send a line, and leave so many lines of reply (1) in GLOCK_LINES. An invalid command has none.
+glock_raw() {
+    local lines=${2:-1}
+    _glock_quiet || return
+    _glock_send "$1" || return
+    GLOCK_LINES=()
+    while ((${#GLOCK_LINES[@]} < lines)); do
+        _glock_hear || return
+        GLOCK_LINES+=("$REPLY")
+    done
+}
+
+_glock_ask() {
+    _glock_quiet || return
+    _glock_send "$1" || return
+    _glock_hear || return
+    _glock_refused
+}
+
+# A reply of any number of lines, without an end. A question about a lock that nobody can know of is sent behind the command;
+# the answer marks the end.
+_glock_list() {
+    _glock_quiet || return
+    _glock_send "$1" || return
+    _glock_send "i $_GLOCK_NONCE" || return
+    GLOCK_LINES=()
+    while true; do
+        _glock_hear "$GLOCK_TIMEOUT" listing || return
+        [[ $REPLY != "0 Lock Not Locked: $_GLOCK_NONCE" ]] || break
+        GLOCK_LINES+=("$REPLY")
+    done
+    if [[ ${#GLOCK_LINES[@]} -eq 1 && ${GLOCK_LINES[0]} == '0 disabled' ]]; then
+        REPLY='0 disabled'
+        return "$GLOCK_REFUSED"
+    fi
+    REPLY=${#GLOCK_LINES[@]}
+}
+
+# A wait that was begun comes first: the daemon serves a connection in order.
+_glock_quiet() {
+    if [[ -n ${_GLOCK_WAITS[$GLOCK_CONNECTION]:-} ]]; then
+        printf 'glock: a wait has begun; glock_finish or glock_cancel comes first\n' >&2
+        return 2
+    fi
+}
+
+_glock_send() {
+    local LC_ALL=C out=${_GLOCK_OUT[$GLOCK_CONNECTION]:-}
+    if [[ $1 == *$'\n'* || ${#1} -gt 4095 ]]; then
+        return "$GLOCK_BAD_NAME"
+    fi
+    [[ -n $out ]] || return "$GLOCK_LOST"
+    # In a shell of its own: the signal that ends who writes to a closed connection must not end the caller's.
+    if ! (trap '' PIPE && printf '%s\n' "$1" >&"$out") 2>/dev/null; then
+        glock_close
+        return "$GLOCK_LOST"
+    fi
+}
+
+# Read the next line of a reply into REPLY: [SECONDS, or empty for GLOCK_TIMEOUT] [listing]. Pushed lines are acted on and
+# passed over.
+_glock_hear() {
+    while true; do
+        _glock_line "${1-$GLOCK_TIMEOUT}" "${2:-}" && return
+        [[ $? -eq 1 ]] || return "$GLOCK_LOST"
+    done
+}
+
+# Read a line into REPLY, within SECONDS, or however long it takes. Status 1 if it was a pushed one.
+_glock_line() {
+    local in=${_GLOCK_IN[$GLOCK_CONNECTION]:-} limit=()
+    [[ -n $in ]] || return "$GLOCK_LOST"
+    if [[ -n $1 ]]; then
+        limit=(-t "$1")
+    fi
+    if ! IFS= read -r "${limit[@]}" -u "$in" REPLY; then
+        glock_close # the end, or no reply in time, and then later ones could not be told apart
+        return "$GLOCK_LOST"
+    fi
+    REPLY=${REPLY%$'\r'}
+    [[ $REPLY == '! '* ]] || return 0
+    # "! lost NAME REASON" is no part of a reply. In a listing it may be; there it is a push if it names a lock held here.
+    local line=$REPLY name
+    name=${line#'! lost '}
+    _glock_key "r ${name% *}"
+    local key=$REPLY
+    REPLY=$line
+    if [[ $line == '! lost '* && ${_GLOCK_HOLDS["$key"]:-} == held ]]; then
+        _GLOCK_HOLDS["$key"]=lost
+        return 1
+    fi
+    [[ ${2:-} == listing ]]
+}
+
+# The status that a refusal in REPLY stands for; 0 if it is none.
+_glock_refused() {
+    case $REPLY in
+    '0 Lock Get Failure: '* | '0 Shared Lock Get Failure: '*) return "$GLOCK_BUSY" ;;
+    '0 Lock Get Deadlock: '* | '0 Shared Lock Get Deadlock: '*) return "$GLOCK_DEADLOCK" ;;
+    '0 Lock Release Failure: '* | '0 Shared Lock Release Failure: '*) return 1 ;;
+    '0 Lock Lease Failure: '* | '0 Lock Token: '*) return 1 ;;
+    '0 Not Authorised'*) return "$GLOCK_NOT_AUTHORISED" ;;
+    '0 Bad Argument: '* | '0 Too Many '* | '0 Name Too Long: '* | '0 disabled') return "$GLOCK_REFUSED" ;;
+    esac
+}
+
+# The key of _GLOCK_HOLDS for a release command, into REPLY: number, command, and the name as the daemon understands it.
+_glock_key() {
+    local LC_ALL=C word=${1%% *} name=${1#* } space
+    if [[ $name != *[!!-~]* ]]; then # plain and without a space, as most names are
+        REPLY="$GLOCK_CONNECTION $word $name"
+        return
+    fi
+    for space in "${_GLOCK_SPACES[@]}"; do
+        name=${name//"$space"/ }
+    done
+    while [[ $name == *'  '* ]]; do
+        name=${name//'  '/ }
+    done
+    name=${name# }
+    REPLY="$GLOCK_CONNECTION $word ${name% }"
+}
