@@ -33,7 +33,7 @@ class Config:
         "", "file for the process id, locked as long as the daemon runs; empty: none", "PATH"
     )
     registry: bool = option(True, "let clients register names (iam, who)")
-    dump: bool = option(True, "let clients list locks (d, sd, dump, who, explain, history)")
+    dump: bool = option(True, "let clients list locks (d, sd, dump, who, explain, history, find)")
     verbose: bool = option(False, "log who connected, took, released and lost what")
     bind: str = option("127.0.0.1,::1", "addresses to listen on, by commas", "HOSTS")
     unix_mode: str = option("0660", "permissions of the Unix socket, octal", "MODE")

@@ -84,6 +84,7 @@ class Daemon:
         self.log = structlog.get_logger()
         self.outbox: list[Notice] = []
         self.clients: dict[Session, Client] = {}
+        self._parting: dict[Session, Client] = {}  # whose sessions are being ended, in several turns
         self.policy = Policy(
             history=config.history > 0,
             verbose=config.verbose,
@@ -131,7 +132,9 @@ class Daemon:
 
     def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
         """End a session, in several turns if it holds very much."""
-        self.clients.pop(session, None)
+        client = self.clients.pop(session, None)
+        if client is not None:
+            self._parting[session] = client
         self._part_some(session, how, then)
 
     def _part_some(self, session: Session, how: str, then: Callable[[], None]) -> None:
@@ -142,6 +145,7 @@ class Daemon:
         if not done:
             self.loop.call_soon(self._part_some, session, how, then)
             return
+        self._parting.pop(session, None)
         if self.config.verbose:
             self.log.info("disconnected", session=text(session.address), how=how)
         then()
@@ -380,7 +384,7 @@ class Daemon:
         # Two turns of the loop: what lies in the sockets is read.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        clients = list(self.clients.values())
+        clients = [*self._parting.values(), *self.clients.values()]
         await self._until(
             lambda: not any(one.talk is not None and one.talk.more for one in clients), deadline
         )

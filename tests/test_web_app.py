@@ -224,6 +224,7 @@ def test_with_an_auth_file_pages_want_a_secret_but_health_does_not(glockd: Spawn
     refused = {path: ask(daemon.ws, path) for path in PAGES}
     assert {path for path in PAGES if refused[path].status == 401} == {"/", "/metrics"}
     assert refused["/metrics"].headers["www-authenticate"].startswith("Bearer ")
+    assert ", Basic " in refused["/"].headers["www-authenticate"]
     assert ask(daemon.ws, "/metrics", headers={"Authorization": "Bearer wrong"}).status == 401
     for path in ("/", "/metrics"):
         assert ask(daemon.ws, path, headers={"Authorization": "Bearer swordfish"}).status == 200

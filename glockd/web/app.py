@@ -72,9 +72,12 @@ class Site:
         if page is None:
             return _refusal(404, "Not Found", f"There is: {' '.join(self._pages)}, and websockets.")
         if page.guarded and not knows_secret(request, self._secrets()):
-            # RFC 9110, 11.6.1: several challenges are a choice. A browser takes the second.
-            challenge = 'Bearer realm="glockd", Basic realm="glockd", charset="UTF-8"'
-            return _refusal(401, "Unauthorized", "A secret is needed.", WWW_Authenticate=challenge)
+            refusal = _refusal(401, "Unauthorized", "A secret is needed.")
+            # RFC 9110, 11.6.1: several challenges are a choice. In fields of their own, because Chromium
+            # reads only the first of those in one field, and knows no Bearer.
+            refusal.headers["WWW-Authenticate"] = 'Bearer realm="glockd"'
+            refusal.headers["WWW-Authenticate"] = 'Basic realm="glockd", charset="UTF-8"'
+            return refusal
         return page.show(request)
 
 

@@ -31,7 +31,11 @@ def ask(
         response = connection.getresponse()
         body = response.read()
         assert response.will_close
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
+        fields: dict[str, str] = {}
+        for name, value in response.getheaders():  # RFC 9110, 5.3: fields of one name are a list
+            before = fields.get(name.lower())
+            fields[name.lower()] = value if before is None else f"{before}, {value}"
+        return Answer(response.status, fields, body)
     finally:
         connection.close()
 
