@@ -355,7 +355,7 @@ class Daemon:
         """What the websocket port and the HTTP port answer to requests; all is on one of the two."""
         config = self.config
         pages: dict[str, app.Page] = {}
-        if config.console and console.FILE.exists():
+        if config.console:
             pages["/"] = console.page(console.FILE.read_bytes())
         if config.health:
             pages["/healthz"] = app.Page(app.health, guarded=False)
