@@ -136,11 +136,7 @@ class LineConversation(Conversation):
         replies = self.receive(b"", now)
         return replies + self._finish(now) if self.ended and not self.more else replies
 
-<<<<<<< HEAD
-    def end_of_input(self, now: float, how: str = "closed", lost: bool = False) -> bytes:
-=======
     def end_of_input(self, now: float, how: str = "closed") -> bytes:
->>>>>>> refs/heads/protections
         """Carry out what is left, an unfinished line too; a wait in progress ends. The replies.
 
         Call `resume` as long as there is `more`; then nothing more comes from this client.
@@ -150,10 +146,6 @@ class LineConversation(Conversation):
             lost: the connection is gone, and nobody hears the replies.
         """
         self.ended = True
-<<<<<<< HEAD
-        self.deaf = lost
-=======
->>>>>>> refs/heads/protections
         reply = self.withdraw(now, how)
         return reply if self.more else reply + self._finish(now)
 
