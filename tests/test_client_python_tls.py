@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from clients_support import Daemon, daemon, until
+from clients_support import Daemon, daemon, token_of, until
 from glock import AsyncClient, Client, ConnectionLost, LockLost, Unreachable
 
 
@@ -30,7 +30,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory, need: Callable[..., st
     what = (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=locks.test -addext subjectAltName=DNS:locks.test"
     )
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    files: list[str | Path] = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
     subprocess.run([need("openssl"), *what.split(), *files], check=True, capture_output=True)
     return folder / "cert.pem"
 
@@ -103,7 +103,7 @@ def test_locks_over_tls(relay: Relay, certificate: Path, server: Daemon) -> None
     url = f"tls://127.0.0.1:{relay.port}?ca={certificate}&host=locks.test"
     with Client(url) as client, Client(server.url) as observer:
         with client.lock("job", wait=1) as lock:
-            assert observer.check(lock.token, "job")
+            assert observer.check(token_of(lock), "job")
             assert client.holders("job")
         with pytest.raises(LockLost, match="expired"), client.lock("job", lease=0.05) as lock:
             assert lock.lost.wait(10)
