@@ -92,7 +92,7 @@ def in_thread(function: Callable[[], object]) -> threading.Thread:
 
 
 def interrupt_main_thread() -> None:
-    """As Control-C does; sent to this thread itself, so that its system call ends."""
+    """As Control-C does; sent to that very thread, so that its system call ends."""
     main = threading.main_thread().ident
     assert main is not None
     signal.pthread_kill(main, signal.SIGINT)
