@@ -217,8 +217,7 @@ def test_manual_pages_are_current(build: ModuleType, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["glockd.8", "glock.1"])
 def test_manual_pages_are_good_roff(name: str, need: Callable[..., str]) -> None:
-    command = [need("groff"), "-man", "-Tutf8", "-ww", "-z", REPOSITORY / "man" / name]
-    runs(*command, quiet=True)
+    runs(need("groff"), "-man", "-Tutf8", "-ww", "-z", REPOSITORY / "man" / name, quiet=True)
 
 
 def test_the_manual_has_every_option() -> None:

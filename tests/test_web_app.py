@@ -160,12 +160,14 @@ def test_a_port_alone_is_opened_where_the_others_are(glockd: Spawner) -> None:
 
 
 def test_the_console_page_is_heard_where_it_came_from(glockd: Spawner) -> None:
-    daemon, daemon.ws = with_http_port(glockd)
+    daemon, address = with_http_port(glockd)
+    daemon.ws = address
     daemon.client("websocket").says("ping").hears("1 pong").hangs_up()
 
 
 def test_without_the_console_page_the_http_port_is_for_http_alone(glockd: Spawner) -> None:
-    daemon, daemon.ws = with_http_port(glockd, "-console=false")
+    daemon, address = with_http_port(glockd, "-console=false")
+    daemon.ws = address
     client = daemon.web()
     assert client.request(path="/healthz")[0] == 200
     client.is_hung_up_on()
