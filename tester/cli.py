@@ -23,8 +23,20 @@ from rich.table import Table
 
 from . import bench as benchmarks
 from . import chaos as chaos_run
-from . import checker, conformance, doctor, history, load, plot, replay
+from . import (  # noqa: F401  # faults_… add theirs to faults.FAULTS
+    checker,
+    conformance,
+    doctor,
+    faults,
+    faults_clients,
+    faults_daemon,
+    history,
+    load,
+    plot,
+    replay,
+)
 from .addresses import Address, Transport, parse_address
+from .link import NoNetwork
 from .peers import Ended
 from .server import GLOCKD, LocalServer, NotStarted
 from .transcript import DEFAULT_FLAGS, Malformed
@@ -70,7 +82,14 @@ def plain_errors() -> Iterator[None]:
     """Turn what can go wrong with a server into one line and exit code 2."""
     try:
         yield
-    except (load.NoCompiler, load.LoadFailed, benchmarks.Unsupported, NotStarted, Malformed) as problem:
+    except (
+        load.NoCompiler,
+        load.LoadFailed,
+        benchmarks.Unsupported,
+        NotStarted,
+        Malformed,
+        NoNetwork,
+    ) as problem:
         raise Unusable(str(problem)) from problem
     except (history.NotAHistory, replay.Failed, Ended) as problem:
         raise Unusable(str(problem)) from problem
@@ -458,6 +477,43 @@ def _verdict(
             soft_wrap=True,
         )
     sys.exit(FAILED if violations else 0)
+
+
+# faults
+
+
+@main.command("faults", epilog=", ".join(faults.FAULTS))
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=click.Choice(list(faults.FAULTS)))
+@click.option("--quick", is_flag=True, help="A hundredth of the work.")
+@as_json
+def faults_command(names: Sequence[str], quick: bool, json_output: bool) -> None:
+    """Do faults to glockds started for it: those NAMEd below, or all; tell the figures and what failed."""
+    reports = []
+    for name in names or faults.FAULTS:
+        with progress(json_output, name, 1):
+            try:
+                with plain_errors():
+                    reports.append(faults.run(name, quick=quick))
+            except Unusable as problem:
+                if names:
+                    raise
+                click.echo(f"{name}: not done: {problem.message}", err=True)
+                continue
+        if not json_output:
+            _show_fault(reports[-1])
+    if json_output:
+        say_json({"faults": [report.as_json() for report in reports]})
+    sys.exit(FAILED if any(report.failures for report in reports) else 0 if reports else UNUSABLE)
+
+
+def _show_fault(report: faults.Report) -> None:
+    console = Console()
+    mark = "[red]✗[/]" if report.failures else "[green]✓[/]"
+    console.print(f"{mark} [bold]{report.name}[/]", highlight=False, soft_wrap=True)
+    for what, figure in report.figures.items():
+        console.print(f"  {escape(what):<50} {figure}", highlight=False, soft_wrap=True)
+    for failure in report.failures:
+        console.print(f"  [red]{escape(failure)}[/]", highlight=False, soft_wrap=True)
 
 
 # doctor

@@ -52,6 +52,7 @@ class LocalServer:
         command: Sequence[str] = GLOCKD,
         core: int | None = None,
         environment: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         """Bind the sockets and start.
 
@@ -59,20 +60,26 @@ class LocalServer:
             options: flags for the server, beside the ones that this class gives.
             command: the program and what comes before its options.
             core: the only processor that it may use, if it is to be pinned.
+            environment: variables for it, besides this process' own.
+            host: where it listens on TCP and websocket; a loopback address means 127.0.0.1 and ::1.
 
         Raises:
             NotStarted: it ended or did not answer within 20 s.
         """
         self.folder = tempfile.TemporaryDirectory(prefix="glockd-tester-")
         unix_path = str(Path(self.folder.name, "glockd.sock"))
-        tcp, tcp6 = _listen_on_both_loopbacks()
-        ws = _listen(socket.AF_INET, ("127.0.0.1", 0))
+        tcp6 = None
+        if host == "127.0.0.1":
+            tcp, tcp6 = _listen_on_both_loopbacks()
+        else:
+            tcp = _listen(socket.AF_INET, (host, 0))
+        ws = _listen(socket.AF_INET, (host, 0))
         unix = _listen(socket.AF_UNIX, unix_path)
         self.sockets = [("tcp", tcp), ("unix", unix), ("ws", ws)]
         if tcp6 is not None:
             self.sockets.insert(1, ("tcp", tcp6))
-        self.tcp = Address("tcp", "127.0.0.1", tcp.getsockname()[1])
-        self.ws = Address("ws", "127.0.0.1", ws.getsockname()[1], "/")
+        self.tcp = Address("tcp", host, tcp.getsockname()[1])
+        self.ws = Address("ws", host, ws.getsockname()[1], "/")
         self.unix = Address("unix", path=unix_path)
         self.options, self.command, self.core = list(options), list(command), core
         self.environment = dict(environment or {})
