@@ -41,7 +41,7 @@ lint: dev
 	$(BIN)/ruff check .
 
 types: dev
-	$(BIN)/mypy glockd tester tests bench clients/python/glock
+	$(BIN)/mypy glockd tester tests bench clients/python/glock man
 
 coverage: dev
 	$(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
