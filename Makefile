@@ -3,7 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test all venv dev format format-check lint types coverage explore bench chaos clean
+# Where `make install` puts things; DESTDIR goes before all of it and is not part of the names in them.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+LIBRARY = $(PREFIX)/lib/glockd
+
+.PHONY: install uninstall run test all venv dev format format-check lint types coverage explore bench chaos clean
 
 $(VENV)/.run: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,7 +41,7 @@ lint: dev
 	$(BIN)/ruff check .
 
 types: dev
-	$(BIN)/mypy glockd tester tests bench clients/python/glock
+	$(BIN)/mypy glockd tester tests bench clients/python/glock man
 
 coverage: dev
 	$(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
@@ -53,6 +59,51 @@ chaos: dev
 	$(BIN)/glockd-tester chaos --seconds 60 $(ARGS)
 
 all: format-check lint types test
+
+# The programs with all they need in a folder of their own, for the Python that installs them.
+install:
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --upgrade \
+		--target $(DESTDIR)$(LIBRARY) . './clients/python[cli]'
+	rm -rf $(DESTDIR)$(LIBRARY)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin
+	set -e; for program in glockd:glockd.cli glockd-tester:glockd_tester.cli glock:glock.cli; do \
+		printf '#!%s -I\nimport sys\n\nsys.path.insert(0, "%s")\nfrom %s import main\n\nsys.exit(main())\n' \
+			"$$($(PYTHON) -c 'import sys; print(sys.executable)')" '$(LIBRARY)' "$${program#*:}" \
+			> $(DESTDIR)$(PREFIX)/bin/$${program%:*}; \
+		chmod 755 $(DESTDIR)$(PREFIX)/bin/$${program%:*}; \
+	done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/glockd.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/glock.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/glockd README.md CHANGELOG.md LICENSE docs/*.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/glockd docs/alerts.yml docs/grafana-dashboard.json
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/bin/glockd|$(PREFIX)/bin/glockd|' systemd/glockd.service > $(DESTDIR)$(UNITDIR)/glockd.service
+	install -m 644 -t $(DESTDIR)$(UNITDIR) systemd/glockd.socket
+	install -D -m 644 systemd/glockd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/glockd.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/glockd/glockd.env \
+		|| install -D -m 644 systemd/glockd.env $(DESTDIR)$(SYSCONFDIR)/glockd/glockd.env
+	set -e; for shell in bash:bash-completion/completions/ zsh:zsh/site-functions/_ fish:fish/vendor_completions.d/; do \
+		for program in glockd glock; do \
+			file=$(DESTDIR)$(PREFIX)/share/$${shell#*:}$$program; \
+			test $${shell%:*} != fish || file=$$file.fish; \
+			install -d "$${file%/*}"; \
+			variable=_$$(echo $$program | tr a-z A-Z)_COMPLETE; \
+			env $$variable=$${shell%:*}_source PYTHONPATH=$(DESTDIR)$(LIBRARY) $(PYTHON) -c \
+				"import sys; from $$program.cli import main; sys.argv = ['$$program']; main()" \
+				> "$$file"; \
+		done; \
+	done
+
+# What somebody may have edited stays: $(SYSCONFDIR)/glockd.
+uninstall:
+	rm -rf $(DESTDIR)$(LIBRARY) $(DESTDIR)$(PREFIX)/share/doc/glockd $(DESTDIR)$(PREFIX)/share/glockd
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,glockd glockd-tester glock)
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/glockd.8 $(DESTDIR)$(PREFIX)/share/man/man1/glock.1
+	rm -f $(DESTDIR)$(UNITDIR)/glockd.service $(DESTDIR)$(UNITDIR)/glockd.socket
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/glockd.conf
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/bash-completion/completions/,glockd glock)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_,glockd glock)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/,glockd.fish glock.fish)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* htmlcov

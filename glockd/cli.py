@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from glockd import __version__
-from glockd.config import ConfigError, build, default, flag, from_file, options
+from glockd.config import Config, ConfigError, build, default, flag, from_file, options
 
 # What Go's flag package takes for a boolean.
 TRUE = ("1", "t", "T", "TRUE", "true", "True")
@@ -142,7 +142,16 @@ def _run(**values: Any) -> None:
     # Not before the options are known to be right: these take most of the start's time.
     from glockd.run import run
 
-    sys.exit(run(config))
+    sys.exit(run(config, _reread))
+
+
+def _reread() -> Config:
+    """What the command line, environment and file say now."""
+    try:
+        with main.make_context("glockd", sys.argv[1:]) as context:
+            return build(context.params)
+    except click.ClickException as error:
+        raise ConfigError(error.format_message()) from error
 
 
 main = Command(

@@ -33,7 +33,7 @@ class Config:
         "", "file for the process id, locked as long as the daemon runs; empty: none", "PATH"
     )
     registry: bool = option(True, "let clients register names (iam, who)")
-    dump: bool = option(True, "let clients list locks (d, sd, dump, who, explain, history)")
+    dump: bool = option(True, "let clients list locks (d, sd, dump, who, explain, history, find)")
     verbose: bool = option(False, "log who connected, took, released and lost what")
     bind: str = option("127.0.0.1,::1", "addresses to listen on, by commas", "HOSTS")
     unix_mode: str = option("0660", "permissions of the Unix socket, octal", "MODE")
@@ -43,6 +43,12 @@ class Config:
         "", "folder that remembers how far tokens have come; empty: the clock is trusted", "PATH"
     )
     auth_file: str = option("", "file of secrets, one a line, any of which `auth` must give first", "PATH")
+    http: str = option(
+        "", "where metrics, health and console page are, if not on the websocket port", "HOST:PORT"
+    )
+    metrics: bool = option(True, "serve /metrics to Prometheus")
+    health: bool = option(True, "serve /healthz and /readyz")
+    console: bool = option(True, "serve the console page, /")
     dead_peer_seconds: int = option(
         30, "find a peer that vanished without a word within so many seconds", "SECONDS"
     )
@@ -110,6 +116,10 @@ class Config:
             name for name in ("tls_key", "tls_client_ca") if getattr(self, name) and not self.tls_cert
         ]
         _demand(not needless, flag("".join(needless[:1])), "means nothing without -tls-cert")
+        if self.http:
+            _, colon, port = self.http.rpartition(":")
+            in_range = port.isdecimal() and 1 <= int(port) <= 65535
+            _demand(bool(colon) and in_range, "http", f"{self.http!r} is not HOST:PORT")
         _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
         _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
         try:
@@ -122,6 +132,13 @@ class Config:
     def hosts(self) -> list[str]:
         """The addresses to listen on."""
         return words(self.bind)
+
+    @property
+    def http_addresses(self) -> list[tuple[str, int]]:
+        """Where to listen for HTTP alone; on the addresses of `bind` if only a port was named."""
+        host, _, port = self.http.rpartition(":")
+        hosts = [host.removeprefix("[").removesuffix("]")] if host else self.hosts
+        return [(one, int(port)) for one in hosts] if port else []
 
 
 def words(value: str) -> list[str]:

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import structlog
 from websockets.http11 import Request, Response
 
-from glockd import __version__
+from glockd import __version__, logs, summary
 from glockd.bounds import set_bounds
-from glockd.config import Config, options, words
+from glockd.config import Config, ConfigError, options, words
 from glockd.core.deadlines import NEVER
 from glockd.core.events import (
     Expired,
@@ -46,6 +47,8 @@ from glockd.lifecycle import (
     listen_ip,
     raise_descriptor_limit,
 )
+from glockd.pulse import Pulse
+from glockd.reload import changes
 from glockd.tls import Tls, TlsError
 from glockd.tokens import TokenFile, from_clock
 from glockd.transports.addresses import UnixAddresses, ip_address
@@ -55,7 +58,8 @@ from glockd.transports.porch import Porch
 from glockd.transports.stream import StreamProtocol, WatchedStreamProtocol
 from glockd.transports.sweep import Sweep
 from glockd.transports.websocket import WebSocketProtocol
-from glockd.web import app
+from glockd.web import app, console
+from glockd.web.metrics import Metrics
 from glockd.web.visitors import Visitors
 from glockd.wire.language import VERBS, lost, normalise
 from glockd.wire.policy import Policy
@@ -67,6 +71,10 @@ SLICE = 1000
 # How many notices are told before others get their turn: some 2 ms, as each may be a system call.
 TELL = 250
 
+# How often the event loop's lag is measured, and the service manager told what goes on, in seconds.
+LAG_SAMPLING = 0.25
+STATUS_INTERVAL = 10.0
+
 # How long clients may take to read their last replies when the daemon stops, in seconds.
 DRAIN = 3.0
 
@@ -77,27 +85,28 @@ class Daemon:
     Args:
         config: what the operator wants.
         loop: the event loop it will run on.
+        reread: what the operator wants by the time it is called; raises ConfigError if that makes no sense.
     """
 
-    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop, reread: Callable[[], Config]) -> None:
         self.config = config
+        self._reread = reread
         self.loop = loop
         self.now = loop.time
         self.log = structlog.get_logger()
         self.outbox: list[Notice] = []
         self.clients: dict[Session, Client] = {}
+        self._parting: dict[Session, Client] = {}  # whose sessions are being ended, in several turns
         self.policy = Policy(
-            registry=config.registry,
-            dump=config.dump,
-            admin=config.admin,
             history=config.history > 0,
             verbose=config.verbose,
             dead_peer_seconds=config.dead_peer_seconds,
-            secrets=read_secrets(config.auth_file),
             wall_offset=lambda: time.time() - loop.time(),
         )
         self.limits = Limits()
-        set_bounds(config, raise_descriptor_limit(), self.policy, self.limits)
+        self._descriptors = raise_descriptor_limit()
+        switch(self.policy, config, read_secrets(config.auth_file))
+        set_bounds(config, self._descriptors, self.policy, self.limits)
         self.gate = Gate(self.limits, self.policy.refused)
         self.sweep = Sweep(loop, self._take_stock)
         self._refusals: Counter[str] = Counter()
@@ -117,9 +126,13 @@ class Daemon:
         self._timer: asyncio.TimerHandle | None = None
         self._armed = NEVER
         self._servers: list[asyncio.Server] = []
+        self._http_servers: list[asyncio.Server] = []  # open to the end, to say that the daemon drains
         self._unix_socket: UnixSocket | None = None
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
+        self._draining = False
+        self._pulses: list[Pulse] = []
+        self._afterwards: Callable[[], None] = lambda: None
 
     # Door: what transports need
 
@@ -152,7 +165,9 @@ class Daemon:
 
     def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
         """End a session, in several turns if it holds very much."""
-        self.clients.pop(session, None)
+        client = self.clients.pop(session, None)
+        if client is not None:
+            self._parting[session] = client
         self._part_some(session, how, then)
 
     def _part_some(self, session: Session, how: str, then: Callable[[], None]) -> None:
@@ -163,6 +178,7 @@ class Daemon:
         if not done:
             self.loop.call_soon(self._part_some, session, how, then)
             return
+        self._parting.pop(session, None)
         if self.config.verbose:
             self.log.info("disconnected", session=text(session.address), how=how)
         then()
@@ -288,20 +304,27 @@ class Daemon:
         self.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._stopping.set)
+        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self.loop.add_signal_handler(signal.SIGUSR1, self._summarise)
         # The core has no cycles, transports break theirs: no collector has to walk through all locks.
         gc.collect()
         gc.freeze()
         gc.disable()
         if self.config.verbose:
             self.log.info("configuration", **{one.name: getattr(self.config, one.name) for one in options()})
-        addresses = [_name(sock) for server in self._servers for sock in server.sockets]
+        servers = self._servers + self._http_servers
+        addresses = [_name(sock) for server in servers for sock in server.sockets]
         self.log.info("ready", version=__version__, listening=addresses)
         self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
+        self._start_pulses()
+        self._afterwards()
         await self._stopping.wait()
-        self._notifier.tell("STOPPING=1")
+        self._notifier.tell("STOPPING=1", "STATUS=draining")
         self.log.info("stopping", connections=len(self.clients))
         self.sweep.stop()
         await self._drain()
+        for pulse in self._pulses:
+            pulse.stop()
         if self._unix_socket is not None:
             self._unix_socket.remove()
         if self._token_file is not None:
@@ -310,17 +333,58 @@ class Daemon:
             pid_file.remove()
         self.log.info("stopped")
 
+    def _start_pulses(self) -> None:
+        notifier = self._notifier
+
+        def beat(every: float, job: Callable[[float], None]) -> None:
+            self._pulses.append(Pulse(self.loop, every, job))
+
+        beat(LAG_SAMPLING, self.state.stats.lag.add)
+        if notifier.watchdog_seconds:
+            # sd_watchdog_enabled(3): every half of the time is recommended.
+            beat(notifier.watchdog_seconds / 2, lambda _: notifier.tell("WATCHDOG=1"))
+        if notifier.is_heard:
+            beat(STATUS_INTERVAL, lambda _: notifier.tell(f"STATUS={summary.line(self.state)}"))
+
+    def _reload(self) -> None:
+        """Take over what can be taken over from a changed configuration; if it is wrong, nothing."""
+        self._notifier.reloading()
+        try:
+            config, taken, left = changes(self.config, self._reread())
+            secrets = read_secrets(config.auth_file)
+            if self.tls is not None:
+                self.tls.reload()
+        except (ConfigError, StartError, TlsError) as error:
+            self.log.error("reload failed, nothing has changed", reason=str(error))
+        else:
+            self.config = config
+            logs.configure(config.log_format, config.log_level)
+            switch(self.policy, config, secrets)
+            set_bounds(config, self._descriptors, self.policy, self.limits)
+            self.log.info("reloaded", changed=taken, secrets=len(secrets))
+            if left:
+                self.log.warning("a restart is needed for these options", options=left)
+        self._notifier.tell("READY=1", f"STATUS={summary.line(self.state)}")
+
+    def _summarise(self) -> None:
+        self.log.info("state", **summary.summary(self.state, self.now()))
+
     async def _listen(self) -> None:
         config = self.config
+        sockets = inherited_sockets(config.ws)
+        given = {kind for kind, _ in sockets}
+        if "http" not in given:
+            found = [(host, listen_ip(host, port)) for host, port in config.http_addresses]
+            sockets += [("http", sock) for _, sock in found if sock is not None]
         unix_addresses = UnixAddresses()
+        websocket_site, http_site = self._sites(apart=bool(config.http) or "http" in given)
         stream = WatchedStreamProtocol if self.limits.watches_the_quiet else StreamProtocol
         factories: dict[str, Callable[[], Client]] = {
             "tcp": partial(stream, self, "tcp", ip_address),
             "unix": partial(stream, self, "unix", unix_addresses),
-            "ws": partial(WebSocketProtocol, self, self._answer),
+            "ws": partial(WebSocketProtocol, self, partial(self._answer, websocket_site)),
+            "http": partial(WebSocketProtocol, self, partial(self._answer, http_site)),
         }
-        sockets = inherited_sockets(config.ws)
-        given = {kind for kind, _ in sockets}
         for kind, port in (("tcp", config.port), ("ws", config.ws)):
             if port and kind not in given:
                 found = [(host, listen_ip(host, port)) for host in config.hosts]
@@ -340,26 +404,51 @@ class Daemon:
                     sock=sock,
                     backlog=BACKLOG,
                 )
-            self._servers.append(server)
+            (self._http_servers if kind == "http" else self._servers).append(server)
 
-    def _answer(self, request: Request) -> Response | None:
+    def _sites(self, apart: bool) -> tuple[app.Site, app.Site]:
+        """What the websocket port and the HTTP port answer to requests; all is on one of the two."""
+        config = self.config
+        pages: dict[str, app.Page] = {}
+        if config.console:
+            pages["/"] = console.page(console.FILE.read_bytes())
+        if config.health:
+            pages["/healthz"] = app.Page(app.health, guarded=False)
+            pages["/readyz"] = app.readiness(lambda: self._draining)
+        if config.metrics:
+            metrics = Metrics(self.state, self.policy, self.now, lambda: self._draining)
+            pages["/metrics"] = app.Page(metrics.show)
+            # Aside, once everybody is served, so that no client has to wait for the first scrape.
+            self._afterwards = Thread(target=metrics.prepare, name="metrics", daemon=True).start
+
+        def secrets() -> tuple[bytes, ...]:
+            return self.policy.secrets
+
+        def heard() -> bool:
+            # The console page talks to where it came from.
+            return config.console and not self._draining
+
+        return app.Site({} if apart else pages, secrets), app.Site(pages, secrets, heard)
+
+    def _answer(self, site: app.Site, request: Request) -> Response | None:
         """The answer to an HTTP request; None lets a websocket handshake go on."""
         refusal = self._visitors.refuse(request)
         if refusal is None:
-            return app.answer(request)
+            return site(request)
         what, page = refusal
         self.policy.refused[what] += 1
         return page
 
     async def _drain(self) -> None:
         """Answer what has arrived, then close every connection."""
+        self._draining = True
         for server in self._servers:
             server.close()
         deadline = self.now() + DRAIN
         # Two turns of the loop: what lies in the sockets is read.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        clients = list(self.clients.values())
+        clients = [*self._parting.values(), *self.clients.values()]
         await self._until(
             lambda: not any(one.talk is not None and one.talk.more for one in clients), deadline
         )
@@ -369,11 +458,21 @@ class Daemon:
         await self._until(lambda: all(_is_closed(one.transport) for one in clients), deadline)
         for client in clients:
             client.transport.abort()
+        for server in self._http_servers:
+            server.close()
 
     async def _until(self, so: Callable[[], bool], deadline: float) -> None:
         """Wait for what no event tells."""
         while not so() and self.now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+def switch(policy: Policy, config: Config, secrets: tuple[bytes, ...]) -> None:
+    """Set what clients may do, at the start and at each reload."""
+    policy.registry = config.registry
+    policy.dump = config.dump
+    policy.admin = config.admin
+    policy.secrets = secrets
 
 
 def read_secrets(path: str) -> tuple[bytes, ...]:

@@ -11,6 +11,7 @@ import shutil
 import socket
 import stat
 import sys
+import time
 from pathlib import Path
 
 # sd_listen_fds(3): inherited descriptors start at 3.
@@ -64,7 +65,7 @@ class PidFile:
 
 
 def inherited_sockets(ws_port: int) -> list[tuple[str, socket.socket]]:
-    """The listening sockets handed over by a service manager, each with its kind: tcp, unix or ws.
+    """The listening sockets handed over by a service manager, each with its kind: tcp, unix, ws or http.
 
     The name given to a socket (FileDescriptorName= in systemd) decides; without one of these names, its family and,
     for the websocket, its port.
@@ -90,6 +91,8 @@ def inherited_sockets(ws_port: int) -> list[tuple[str, socket.socket]]:
         name = names[index] if index < len(names) else ""
         if sock.family == socket.AF_UNIX:
             kind = "unix"
+        elif name == "http":
+            kind = "http"
         elif name in ("ws", "websocket") or (name != "tcp" and sock.getsockname()[1] == ws_port):
             kind = "ws"
         else:
@@ -205,6 +208,16 @@ class Notifier:
         usec = os.environ.pop("WATCHDOG_USEC", "")
         mine = os.environ.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_seconds = int(usec) / 1_000_000 if usec.isdigit() and mine and self._address else 0.0
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a service manager."""
+        return bool(self._address)
+
+    def reloading(self) -> None:
+        """Announce a reload; READY=1 ends it."""
+        # sd_notify(3), RELOADING=1: the time tells it from the READY=1 of an earlier one.
+        self.tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def tell(self, *states: str) -> None:
         """Send assignments such as READY=1; that nobody listens is no error."""

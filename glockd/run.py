@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 import uvloop
 
@@ -13,12 +14,17 @@ from glockd.daemon import Daemon
 from glockd.lifecycle import StartError
 
 
-def run(config: Config) -> int:
-    """Serve until told to stop; the exit code."""
+def run(config: Config, reread: Callable[[], Config]) -> int:
+    """Serve until told to stop; the exit code.
+
+    Args:
+        config: what the operator wants.
+        reread: what they want when it is called; raises ConfigError if that makes no sense.
+    """
     logs.configure(config.log_format, config.log_level)
 
     async def serve() -> None:
-        await Daemon(config, asyncio.get_running_loop()).run()
+        await Daemon(config, asyncio.get_running_loop(), reread).run()
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from glock import AsyncLock, Lock
 from support.process import Glockd
 
 SECONDS = 10.0  # how long a fact may take to come true
@@ -22,6 +23,12 @@ def until(fact: Callable[[], Any], what: str = "") -> Any:
         assert time.monotonic() < deadline, what or f"not within {SECONDS:g} s"
         time.sleep(0.005)
     return value
+
+
+def token_of(lock: Lock | AsyncLock) -> int:
+    """Its token; every exclusive lock of the daemon has one."""
+    assert lock.token is not None
+    return lock.token
 
 
 class Daemon(Glockd):

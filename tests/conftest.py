@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -39,6 +40,19 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "flags(*flags): command line of the shared daemon that the test talks to"
     )
     config.addinivalue_line("markers", "transports(*names): the transports that the test is meant for")
+    hear_signals()
+
+
+def hear_signals() -> None:
+    """Undo what a shell's `&` and nohup do to signals: whom they started ignores some, and so do its children.
+
+    A signal with a handler is the default again after exec(2), so that a test's programs start as usual.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(wrapper=True)

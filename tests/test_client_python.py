@@ -12,11 +12,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from clients_support import Daemon, Original, daemon, until
+from clients_support import Daemon, Original, daemon, token_of, until
 from glock import (
     Client,
     ConnectionLost,
@@ -75,7 +77,7 @@ def original() -> Iterator[Original]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A lock of the test's own."""
-    return request.node.name
+    return str(request.node.name)
 
 
 def waiters(client: Client, name: str) -> int:
@@ -83,10 +85,17 @@ def waiters(client: Client, name: str) -> int:
     return len(found["exclusive"]["waiters"]) + len(found["shared"]["waiters"])
 
 
-def in_thread(function) -> threading.Thread:
+def in_thread(function: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=function)
     thread.start()
     return thread
+
+
+def interrupt_main_thread() -> None:
+    """As Control-C does; sent to that very thread, so that its system call ends."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 # Locks
@@ -114,7 +123,7 @@ def test_tokens_grow(client: Client, other: Client, name: str) -> None:
     tokens = []
     for each in (client, other) * 5:
         with each.lock(name) as lock:
-            tokens.append(lock.token)
+            tokens.append(token_of(lock))
     assert tokens == sorted(set(tokens))
 
 
@@ -124,14 +133,14 @@ def test_who_waits_gets_it_when_it_is_free(client: Client, other: Client, name: 
 
     def wait() -> None:
         with other.lock(name, wait=math.inf) as theirs:
-            got.append(theirs.token)
+            got.append(token_of(theirs))
 
     thread = in_thread(wait)
     until(lambda: waiters(client, name) == 1)
     assert not got
     lock.release()
     thread.join()
-    assert got[0] > lock.token
+    assert got[0] > token_of(lock)
 
 
 def test_who_waits_too_long_is_told(client: Client, other: Client, name: str) -> None:
@@ -216,7 +225,7 @@ def test_a_deadlock_of_two_threads_is_refused(client: Client, name: str) -> None
             except Deadlock:
                 outcomes.append("deadlock")
 
-    threads = [in_thread(lambda a=a, b=b: work(name + a, name + b)) for a, b in ("xy", "yx")]
+    threads = [in_thread(partial(work, name + a, name + b)) for a, b in ("xy", "yx")]
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["deadlock", "got both"]
@@ -286,7 +295,7 @@ def test_names_are_as_the_daemon_has_them(client: Client, other: Client, name: s
 @pytest.mark.parametrize(
     "wrong", [{"wait": -1}, {"wait": math.nan}, {"lease": 0}, {"lease": -1}, {"lease": math.nan}]
 )
-def test_arguments_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+def test_arguments_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     client = Client("tcp://127.0.0.1:1")
     with pytest.raises(ValueError, match="must be"):
         client.lock("job", **wrong)
@@ -430,7 +439,7 @@ def test_an_interrupted_wait_leaves_nothing_behind(
 
         def interrupt() -> None:
             until(lambda: waiters(other, name) == 1)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            interrupt_main_thread()
 
         thread = in_thread(interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -468,18 +477,17 @@ def test_an_interrupted_get_from_the_original_leaves_nothing_behind(
         def slow(sock: socket.socket, verb: bytes, name: bytes) -> bytes:
             if verb == b"g":
                 assert waiting.wait(10)
-                time.sleep(
-                    0.05
-                )  # CPython forgets a signal that comes just before a system call until that ends
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                # CPython forgets a signal that comes just before a system call until that ends.
+                time.sleep(0.05)
+                interrupt_main_thread()
                 assert interrupted.wait(10)
             return answer(sock, verb, name)
 
-        original.answer = slow
-        waiting.clear()
-        with pytest.raises(KeyboardInterrupt):
-            client.lock("job").acquire()
-        original.answer = answer
+        with monkeypatch.context() as patch:
+            patch.setattr(original, "answer", slow)
+            waiting.clear()
+            with pytest.raises(KeyboardInterrupt):
+                client.lock("job").acquire()
         assert not other.inspect("job")
         assert other.inspect("kept")
 
@@ -700,11 +708,12 @@ def test_an_original_that_goes_takes_the_locks(original: Original) -> None:
         assert lock.lost.wait(10)
 
 
-def test_a_reply_that_makes_no_sense_ends_the_connection() -> None:
-    original = Original()
+def test_a_reply_that_makes_no_sense_ends_the_connection(
+    original: Original, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Client(original.url) as client:
         client.ping()
-        original.answer = lambda sock, verb, name: b"1 Lock Get Success: something else\r\n"
+        nonsense = b"1 Lock Get Success: something else\r\n"
+        monkeypatch.setattr(original, "answer", lambda sock, verb, name: nonsense)
         with pytest.raises(ProtocolError):
             client.lock("job").acquire()
-    original.close()

@@ -11,7 +11,8 @@ import math
 import os
 import select
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,13 +66,19 @@ def original() -> Iterator[Original]:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    return request.node.name
+    return str(request.node.name)
 
 
 async def until(fact: Callable[[], Awaitable[Any]]) -> None:
     async with asyncio.timeout(SECONDS):
         while not await fact():
             await asyncio.sleep(0.002)
+
+
+def this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 async def waiters(client: AsyncClient, name: str) -> int:
@@ -181,7 +188,7 @@ async def test_losing_the_lock_interrupts_the_body(
     assert not isinstance(caught.value, ConnectionLost)
     assert told == [lock]
     assert lock.lost.is_set()
-    assert asyncio.current_task().cancelling() == 0
+    assert this_task().cancelling() == 0
     async with client.lock(name):
         assert await other.inspect(name)
 
@@ -230,7 +237,7 @@ async def test_a_renewed_lease_does_not_end(client: AsyncClient, name: str) -> N
 
 
 @pytest.mark.parametrize("door", TRANSPORTS)
-async def test_a_daemon_that_dies_interrupts_all(tmp_path, door: str) -> None:
+async def test_a_daemon_that_dies_interrupts_all(tmp_path: Path, door: str) -> None:
     with daemon(tmp_path) as server:
         url = {"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[door]
         async with AsyncClient(url) as client:
@@ -245,10 +252,10 @@ async def test_a_daemon_that_dies_interrupts_all(tmp_path, door: str) -> None:
                         await client.lock("third").acquire()
             with pytest.raises(Unreachable):
                 await client.lock("third").acquire()
-            assert asyncio.current_task().cancelling() == 0
+            assert this_task().cancelling() == 0
 
 
-async def test_nobody_there_is_unreachable(tmp_path) -> None:
+async def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
     async with AsyncClient(f"unix://{tmp_path}/none") as client:
         with pytest.raises(Unreachable, match="No such file"):
             await client.ping()
@@ -262,7 +269,7 @@ async def test_something_silent_there_is_given_up() -> None:
                     await client.ping()
 
 
-async def test_the_secret_is_shown_first(tmp_path) -> None:
+async def test_the_secret_is_shown_first(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("open sesame\n")
     secret.chmod(0o600)
@@ -327,8 +334,8 @@ class Cancelled:
     def __init__(self, work: Coroutine[Any, Any, None], at: int, late: bool) -> None:
         self.work, self.at, self.late, self.reached = work, at, late, False
 
-    def __await__(self):
-        task = asyncio.current_task()
+    def __await__(self) -> Generator[Any, Any, None]:
+        task = this_task()
         inner = self.work.__await__()
         resume, value, count = inner.send, None, 0
         while True:
@@ -425,12 +432,12 @@ async def cancel_everywhere(
                 while not task.done() and not await waiters(observer, name):
                     await asyncio.sleep(0)
                 await theirs.release()
-            result = await asyncio.gather(task, return_exceptions=True)
+            (result,) = await asyncio.gather(task, return_exceptions=True)
             await holder.close()
             if not cancelled.reached:
-                assert result == [None], result
+                assert result is None, result
                 return at
-            assert isinstance(result[0], asyncio.CancelledError | None), result
+            assert isinstance(result, asyncio.CancelledError | None), result
 
             async def nothing_is_left() -> bool:
                 found = await observer.explain(name), await observer.explain(name + "2")

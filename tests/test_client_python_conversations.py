@@ -86,7 +86,7 @@ class Session:
         return {"ok": False, "error": error}
 
     async def really_does(self, step: dict[str, Any]) -> dict[str, Any]:
-        name = encode(step["name"]) if "name" in step else None
+        name = encode(step.get("name", ""))
         wait = float(step.get("wait", 0))
         run, talk = self.session.run, self.talk
         match step["do"]:
@@ -117,14 +117,14 @@ class Session:
             case "lost":
                 return {"lost": self.latest[name].lost is not None}
             case "iam":
-                done, _ = await self.ask(line(b"iam", name) if name is not None else b"iam\n")
+                done, _ = await self.ask(line(b"iam", name) if name else b"iam\n")
                 return {"ok": done == 1}
             case "me":
                 _, text = await self.ask(b"me\n")
                 address, _, given = text.partition(" ")
                 return {"address": address, "name": given}
             case "who":
-                peers = await run(recipes.who(talk, name))
+                peers = await run(recipes.who(talk, name or None))
                 return {"names": sorted((peer.name for peer in peers), key=str.encode)}
             case "stats":
                 return await run(recipes.stats(talk))
@@ -147,8 +147,9 @@ class Session:
 
     async def raw(self, data: bytes, hear: list[str]) -> dict[str, Any]:
         if not hear:
-            messages = self.session._messages
-            self.session._transport.write(messages.encode(data) if messages else data)
+            messages, transport = self.session._messages, self.session._transport
+            assert transport is not None
+            transport.write(messages.encode(data) if messages else data)
             return {}
         assert len(hear) == 1, "no conversation types a line that has several replies"
         heard = await self.session.run(_lines(data))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from clients_support import Daemon, daemon, until
+from clients_support import Daemon, daemon, token_of, until
 from glock import AsyncClient, Client, ConnectionLost, LockLost, Unreachable
 
 
@@ -30,7 +31,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory, need: Callable[..., st
     what = (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=locks.test -addext subjectAltName=DNS:locks.test"
     )
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    files: list[str | Path] = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
     subprocess.run([need("openssl"), *what.split(), *files], check=True, capture_output=True)
     return folder / "cert.pem"
 
@@ -56,18 +57,28 @@ class Relay:
     async def run(self) -> None:
         self.stop = asyncio.Event()
         server = await asyncio.start_server(self.relay, "127.0.0.1", 0, ssl=self.context)
+        # Begun before `close`: after it, Python 3.11 would not wait for what is still connected.
+        ended = asyncio.ensure_future(server.wait_closed())
         self.port = server.sockets[0].getsockname()[1]
         self.ready.set()
         await self.stop.wait()
-        server.close()
         await self.hang_up()
-        pending = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*pending, return_exceptions=True)
+        # All clients have gone, so every handshake comes to an end; one that `close` overtakes leaves its socket.
+        while pending := asyncio.all_tasks() - {asyncio.current_task(), ended}:
+            await asyncio.gather(*pending, return_exceptions=True)
+        server.close()
+        await ended
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = await asyncio.open_connection("127.0.0.1", self.daemon_port)
-        self.writers |= {writer, there[1]}
+        both = {writer, there[1]}
+        self.writers |= both
         await asyncio.gather(self.copy(reader, there[1]), self.copy(there[0], writer))
+        self.writers -= both
+        for each in both:
+            each.transport.abort()
+            with contextlib.suppress(OSError):
+                await each.wait_closed()
 
     async def copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -77,7 +88,6 @@ class Relay:
         except OSError:
             pass
         writer.close()
-        self.writers.discard(writer)
 
     async def hang_up(self) -> None:
         for writer in list(self.writers):
@@ -103,7 +113,7 @@ def test_locks_over_tls(relay: Relay, certificate: Path, server: Daemon) -> None
     url = f"tls://127.0.0.1:{relay.port}?ca={certificate}&host=locks.test"
     with Client(url) as client, Client(server.url) as observer:
         with client.lock("job", wait=1) as lock:
-            assert observer.check(lock.token, "job")
+            assert observer.check(token_of(lock), "job")
             assert client.holders("job")
         with pytest.raises(LockLost, match="expired"), client.lock("job", lease=0.05) as lock:
             assert lock.lost.wait(10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from glock.errors import (
     BadArgument,
@@ -35,7 +37,7 @@ class Talk:
         self.result: object = None
         self.go(next, recipe)
 
-    def go(self, step, *arguments) -> None:
+    def go(self, step: Callable[..., Ask | Pause], *arguments: object) -> None:
         try:
             wanted = step(*arguments)
             while isinstance(wanted, Pause):

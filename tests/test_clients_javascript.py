@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -25,6 +22,7 @@ from support.languages import (
     server,
     titles,
 )
+from support.pages import serving
 from support.process import Spawner
 
 Need = Callable[[str, str | None], str]
@@ -42,22 +40,11 @@ def node(need: Need) -> str:
     return need("node", "nodejs")
 
 
-class Files(SimpleHTTPRequestHandler):
-    """Serves a folder, and keeps quiet about it."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def site() -> Iterator[str]:
     """The address at which a browser finds the clients."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(CLIENTS))) as http:
-        thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+    with serving(CLIENTS) as address:
+        yield address
 
 
 @pytest.fixture

@@ -402,6 +402,13 @@ class Core(RuleBasedStateMachine):
             table = self.table(kind)
             held_names = {hold.name for hold in model.holds if hold.kind == kind}
             assert set(table.names()) == held_names
+            assert table.held == sum(1 for hold in model.holds if hold.kind == kind)
+            lines = Counter(waiter.name for waiter in model.waiters if waiter.kind == kind)
+            assert dict(table.lines()) == lines
+            oldest = table.oldest_waiter()
+            all_waiters = [one for session in self.sessions for one in session.waiters if one.table is table]
+            assert (oldest is None) == (not all_waiters)
+            assert oldest is None or oldest.since == min(one.since for one in all_waiters)
             assert len(table) == len(held_names)
             assert table.waiting == sum(waiter.kind == kind for waiter in model.waiters)
             for name in (b"", b"a", b"sized"):

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
-from glockd.lifecycle import bound_keepalive
 from support.clients import SocketClient, StreamClient, WebSocketClient, wait_until
 from support.networks import FarHost
 from support.process import Glockd, Spawner
+
+from glockd.lifecycle import bound_keepalive
 
 BOUND = 5  # seconds, the least there is
 

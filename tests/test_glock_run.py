@@ -16,9 +16,11 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import IO
 
 import pytest
-from clients_support import SECONDS, Daemon, Original, daemon, until
+from clients_support import SECONDS, Daemon, Original, daemon, token_of, until
 from glock import Client
 from support.process import environment
 
@@ -40,27 +42,34 @@ def observer(server: Daemon) -> Iterator[Client]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A lock of the test's own."""
-    return request.node.name
+    return str(request.node.name)
 
 
-@contextlib.contextmanager
-def started(url: str, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
-    """A glock process, with pipes."""
-    process = subprocess.Popen(
-        [*GLOCK, *arguments],
-        env=environment(GLOCK_SERVER=url, **env),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
+class Process(subprocess.Popen[str]):
+    """A program with all three pipes, which does not outlive its `with`."""
+
+    stdin: IO[str]
+    stdout: IO[str]
+    stderr: IO[str]
+
+    def __init__(self, url: str, *command: str) -> None:
+        pipe = subprocess.PIPE
+        env = environment(GLOCK_SERVER=url)
+        super().__init__(command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        super().__exit__(kind, error, trace)
+
+    def types(self, text: str) -> None:
+        self.stdin.write(text)
+        self.stdin.flush()
+
+
+def started(url: str, *arguments: str) -> Process:
+    return Process(url, *GLOCK, *arguments)
 
 
 def glock(url: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -193,7 +202,7 @@ def test_the_command_is_told_name_and_token(server: Daemon, observer: Client, na
     assert (told_name, url, second) == (f"{name} x", server.url, "inherited")
     assert int(token) > 0
     with observer.lock(name) as lock:
-        assert lock.token > int(token)
+        assert token_of(lock) > int(token)
 
 
 def test_standard_streams_are_the_commands(server: Daemon, name: str) -> None:
@@ -248,18 +257,11 @@ def test_signals_reach_the_whole_group(server: Daemon, name: str) -> None:
 
 def test_what_nohup_ignores_stays_ignored(server: Daemon, name: str) -> None:
     script = "echo ready; read line; exit 8"
-    command = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *GLOCK, "run", name, "--", "sh", "-c", script]
-    with subprocess.Popen(
-        command,
-        env=environment(GLOCK_SERVER=server.url),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
+    with Process(server.url, *nohup, *GLOCK, "run", name, "--", "sh", "-c", script) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGHUP)
-        process.stdin.write("\n")
-        process.stdin.flush()
+        process.types("\n")
         assert process.wait(SECONDS) == 8
 
 
@@ -285,8 +287,7 @@ def test_a_command_keeps_the_lock_when_glock_is_killed(
         process.wait()
         assert alive(command)
         assert observer.inspect(name)
-        process.stdin.write("\n")
-        process.stdin.flush()
+        process.types("\n")
         until(lambda: not alive(command))
         until(lambda: not observer.inspect(name))
 
@@ -315,8 +316,7 @@ def test_a_grandchild_keeps_the_lock_when_both_are_gone(
         assert process.wait(SECONDS) == {"nobody": 0, "command": 137}.get(killed, -signal.SIGKILL)
         assert alive(grandchild)
         assert observer.inspect(name)
-        process.stdin.write("\n")
-        process.stdin.flush()
+        process.types("\n")
         until(lambda: not alive(grandchild))
         until(lambda: not observer.inspect(name))
 
@@ -350,8 +350,7 @@ def test_without_a_fork_the_command_is_the_holder(server: Daemon, observer: Clie
     with started(server.url, "run", "-F", name, "--", "sh", "-c", "echo $$; read line") as process:
         assert int(process.stdout.readline()) == process.pid
         assert observer.inspect(name)
-        process.stdin.write("\n")
-        process.stdin.flush()
+        process.types("\n")
         assert process.wait(SECONDS) == 0
         until(lambda: not observer.inspect(name))
 
@@ -414,8 +413,7 @@ def test_get_holds_until_its_input_is_closed(server: Daemon, observer: Client, n
         token, got = process.stdout.readline().split()
         assert got == name
         assert observer.check(int(token), name)
-        process.stdin.write("not the end\n")
-        process.stdin.flush()
+        process.types("not the end\n")
         assert observer.inspect(name)
         process.stdin.close()
         assert process.wait(SECONDS) == 0

@@ -272,6 +272,21 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(glockd: Spawner) -
     alice.sock.close()
 
 
+def test_a_client_that_is_still_being_cleared_away_does_not_spoil_the_end(glockd: Spawner) -> None:
+    daemon = glockd()
+    alice, bob = daemon.stream(), daemon.stream("unix")
+    many = 100_000  # clearing them away takes a hundred turns of the loop
+    for start in range(0, many, 5000):
+        alice.sends(b"".join(b"g lock-%d\n" % number for number in range(start, start + 5000)))
+        for _ in range(5000):
+            alice.receive_line()
+    alice.sock.shutdown(socket.SHUT_WR)
+    everything = f'"total":{many}'.encode()
+    while everything in bob.says("find exclusive 0 1").hears_a_line():
+        pass
+    daemon.stop()  # the exit status is 0, and there is no traceback
+
+
 def test_a_second_signal_does_no_harm(glockd: Spawner) -> None:
     daemon = glockd()
     daemon.stream().hangs_up()

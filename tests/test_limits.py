@@ -232,7 +232,7 @@ def test_running_out_of_descriptors_harms_nobody_inside(glockd: Spawner) -> None
 
 
 def test_a_limit_of_descriptors_at_the_start_is_the_limit_of_connections(glockd: Spawner) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 200:
         pytest.skip("the limit is low already")
     folder = glockd.folder / "low"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.clients import PATIENCE
 from support.daemons import ProcessDaemon, Views
+from support.pages import serving
 
 Need = Callable[..., str]
 
@@ -190,13 +191,13 @@ def test_a_browser_asks_on_the_websocket(daemon: ProcessDaemon, need: Need, tmp_
 
     chromium = need("chromium")
     host, port = daemon.process.ws
-    page_path = tmp_path / "page.html"
-    page_path.write_text("<!doctype html><title>glockd</title>")
-    with sync_playwright() as playwright:
+    # A page of this machine: those of other sites, and of none, are refused.
+    (tmp_path / "index.html").write_text("<!doctype html><title>glockd</title>")
+    with serving(tmp_path) as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         try:
             page = browser.new_page()
-            page.goto(page_path.as_uri())
+            page.goto(site)
             heard = page.evaluate(f"() => {{ {CONVERSATION} return talk('ws://{host}:{port}/'); }}")
             assert heard == {"heard": HEARD, "code": 1000, "clean": True}
             daemon.counts(connections=0, orphans=2, shared_orphans=1)

@@ -49,6 +49,14 @@ class History:
         """The records of the lock `name` in both namespaces, or of all locks, oldest first."""
         return (Record(*entry) for entry in self._ring if name is None or entry[2].name == name)
 
+    def latest(self) -> Iterator[Record]:
+        """The records of all locks, newest first; not to be kept while more are added."""
+        return (Record(*entry) for entry in reversed(self._ring))
+
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self._ring)
+
 
 class Journal(History):
     """A history that also hands each record on as it happens.

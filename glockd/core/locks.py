@@ -144,6 +144,14 @@ class LockTable:
         """The names that are held, in the order in which they were first taken."""
         return list(self._locks)
 
+    def __iter__(self) -> Iterator[bytes]:
+        """As `names`, one after the other, for who looks at some of very many; over when the table changes."""
+        return iter(self._locks)
+
+    def contended(self) -> list[bytes]:
+        """The names that somebody waits for, those first that have been waited for longest."""
+        return [name for kind, name in self._contended if kind == self.kind]
+
     def holds(self, name: bytes) -> Sequence[Hold]:
         """The holds of `name`, oldest first; none if it is free."""
         found = self._locks.get(name)
@@ -155,6 +163,17 @@ class LockTable:
         """Who waits for `name`, in the order of service; a view, not to be kept while the table changes."""
         found = self._locks.get(name)
         return found.waiters.keys() if type(found) is Lock else ()
+
+    def lines(self) -> Iterator[tuple[bytes, int]]:
+        """The locks that somebody waits for, and how many do."""
+        return (
+            (name, len(lock.waiters)) for (kind, name), lock in self._contended.items() if kind == self.kind
+        )
+
+    def oldest_waiter(self) -> Waiter | None:
+        """Who has waited longest in this namespace."""
+        first = (next(iter(lock.waiters)) for (kind, _), lock in self._contended.items() if kind == self.kind)
+        return min(first, key=lambda waiter: waiter.since, default=None)
 
     def count(self, name: bytes) -> int:
         """How many holds `name` has."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+TRANSPORTS = ("tcp", "unix", "websocket")
+
 
 class Durations:
     """How long something took, in buckets that double: below 1 ms, 2 ms, 4 ms and so on."""
@@ -54,6 +56,17 @@ class TableStats:
         self.waited = Durations()  # of every wait that has ended
 
 
+class Traffic:
+    """What went through one transport."""
+
+    __slots__ = ("connections", "received", "sent")
+
+    def __init__(self) -> None:
+        self.connections = 0  # ever begun
+        self.received = 0  # bytes, framing included
+        self.sent = 0
+
+
 class Stats:
     """What clients asked for.
 
@@ -61,12 +74,14 @@ class Stats:
         verbs: the words of all commands.
     """
 
-    __slots__ = ("_verbs", "invalid_commands", "uses")
+    __slots__ = ("_verbs", "invalid_commands", "lag", "traffic", "uses")
 
     def __init__(self, verbs: Iterable[bytes]) -> None:
         self._verbs = tuple(verbs)
         self.uses = [0] * len(self._verbs)  # by the verb's place; a list is the fastest to count in
         self.invalid_commands = 0
+        self.traffic = {transport: Traffic() for transport in TRANSPORTS}
+        self.lag = Durations()  # how late the event loop came to a timer
 
     @property
     def commands(self) -> dict[bytes, int]:

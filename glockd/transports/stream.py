@@ -21,12 +21,13 @@ class StreamProtocol(Client):
         name_it: gives the client's address for the transport.
     """
 
-    __slots__ = ("_descriptor", "_kind", "_lost", "_name_it", "_queued")
+    __slots__ = ("_descriptor", "_kind", "_lost", "_name_it", "_queued", "_traffic")
     talk: LineConversation
 
     def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
         super().__init__(door)
         self._kind = kind
+        self._traffic = door.state.stats.traffic[kind]
         self._name_it = name_it
         self._descriptor = -1  # where replies may be written to at once; -1: nowhere
         self._queued = True  # the transport may hold bytes that are to go first
@@ -41,6 +42,7 @@ class StreamProtocol(Client):
             return
         session = Session(self._name_it(transport), self._kind, door.now())
         door.admit(self, session)
+        self._traffic.connections += 1
         self.session = session
         if transport.get_extra_info("sslcontext") is None:
             self._descriptor = transport.get_extra_info("socket").fileno()
@@ -52,6 +54,7 @@ class StreamProtocol(Client):
         # The hot path: two system calls and this.
         door = self.door
         talk = self.talk
+        self._traffic.received += len(data)
         reply = talk.receive(data, door.now())
         if door.outbox:
             # Before the reply: who has waited for the lock has waited longest.
@@ -73,7 +76,8 @@ class StreamProtocol(Client):
         if self.session is None:
             return
         self._lost = how_it_ended(exc)
-        self.talk.end_of_input(self.door.now(), self._lost, lost=True)
+        self.talk.deaf = True
+        self.talk.end_of_input(self.door.now(), self._lost)
         self._wind_up()
 
     def _wind_up(self) -> None:
@@ -101,6 +105,7 @@ class StreamProtocol(Client):
 
     def _send(self, reply: bytes) -> None:
         """Send `reply` on a connection that is open."""
+        self._traffic.sent += len(reply)
         # Straight to the socket, which nearly always takes it: the event loop's queue costs a tenth as much again as
         # the whole request. What the socket does not take, and all that comes behind, goes to the queue.
         if self._queued and self._is_queued():

@@ -69,13 +69,23 @@ class WebSocketProtocol(Client):
         pages: answers what is no websocket handshake.
     """
 
-    __slots__ = ("_departing", "_fragments", "_heard", "_pages", "_protocol", "_unheard", "_unparsed")
+    __slots__ = (
+        "_departing",
+        "_fragments",
+        "_heard",
+        "_pages",
+        "_protocol",
+        "_traffic",
+        "_unheard",
+        "_unparsed",
+    )
     talk: MessageConversation
     minds_silence = True
 
     def __init__(self, door: Door, pages: Pages) -> None:
         super().__init__(door)
         self._pages = pages
+        self._traffic = door.state.stats.traffic["websocket"]
         self._protocol = _Protocol(max_size=door.limits.message, logger=_SILENT)
         self._fragments: list[bytes] | None = None
         self._unparsed = b""
@@ -92,6 +102,7 @@ class WebSocketProtocol(Client):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
+        self._traffic.received += len(data)
         if self._unparsed or (len(data) > TURN and self.session is not None):
             self._unparsed += data
             if not self.talk.more:
@@ -183,7 +194,9 @@ class WebSocketProtocol(Client):
         parts = protocol.data_to_send()
         if parts:
             # The empty part stands for the end; `hang_up` sees to that.
-            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._traffic.sent += len(data)
+            self.transport.write(data)
         if self.door.outbox:
             self.door.deliver()
         if protocol.state is not OPEN:
@@ -233,6 +246,7 @@ class WebSocketProtocol(Client):
             self.door.admit(self, session)
             self.session = session
             self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
+            self._traffic.connections += 1
         if protocol.close_expected():
             # Junk followed the request, and the library has given the connection up.
             self.transport.write(page.serialize())
@@ -249,7 +263,9 @@ class WebSocketProtocol(Client):
         parts = self._protocol.data_to_send()
         if parts and not self.transport.is_closing():
             # The empty part stands for the end; `hang_up` sees to that.
-            self.transport.write(b"".join(parts))
+            data = b"".join(parts)
+            self._traffic.sent += len(data)
+            self.transport.write(data)
 
     def _lose(self, how: str) -> None:
         session, self.session = self.session, None

@@ -30,18 +30,18 @@ class Visitors:
         """What is wrong with a request (host or origin) and the answer to it; None if nothing is."""
         origins = request.headers.get_all("Origin")
         hosts = request.headers.get_all("Host")
-        shakes_hands = "upgrade" in request.headers.get("Connection", "").lower()
+        shakes_hands = "upgrade" in ", ".join(request.headers.get_all("Connection")).lower()
         if shakes_hands and not origins:
             return None
         host = hosts[0].lower() if hosts else ""
         # DNS rebinding: a page of a foreign site reaches the daemon under the name of that site, which is
         # the same origin then. It can do so with no name that is an address.
         if len(hosts) > 1 or (host and not self._is_mine(host)):
-            answer = f"This daemon is not called {_shown(host)}: see -ws-host.\n"
-            return "host", text(421, "Misdirected Request", answer)
+            answer = f"This daemon is not called {_shown(host)}: see -ws-host."
+            return "host", text(answer, 421, "Misdirected Request")
         if shakes_hands and (len(origins) > 1 or not self._is_welcome(origins[0].lower(), host)):
-            answer = f"Pages of {_shown(origins[0])} may not talk to this daemon: see -ws-origin.\n"
-            return "origin", text(403, "Forbidden", answer)
+            answer = f"Pages of {_shown(origins[0])} may not talk to this daemon: see -ws-origin."
+            return "origin", text(answer, 403, "Forbidden")
         return None
 
     def _is_mine(self, host: str) -> bool:

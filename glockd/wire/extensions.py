@@ -239,7 +239,7 @@ def show_help(talk: Conversation, argument: bytes, now: float) -> bytes:
     policy = talk.policy
     out_of_force: set[bytes] = set()
     if not policy.dump:
-        out_of_force |= {b"d", b"sd", b"dump", b"who", b"explain", b"history"}
+        out_of_force |= {b"d", b"sd", b"dump", b"who", b"explain", b"history", b"find"}
     if not policy.registry:
         out_of_force |= {b"iam", b"who"}
     if not policy.history:

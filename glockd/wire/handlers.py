@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from glockd.wire import commands, extensions
+from glockd.wire import commands, extensions, listings
 from glockd.wire.language import VERBS
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _HANDLERS: dict[bytes, Handler] = {
     b"check": extensions.check,
     b"explain": extensions.explain,
     b"history": extensions.history,
+    b"find": listings.find,
     b"notify": extensions.notify,
     b"kick": extensions.kick,
     b"auth": extensions.auth,

@@ -82,6 +82,7 @@ VERBS = {
         Verb(b"check", "check TOKEN NAME", "is TOKEN the one now in force?"),
         Verb(b"explain", "explain NAME", "who holds it and who waits for it, as JSON"),
         Verb(b"history", "history [NAME]", "latest events of one lock or of all, as JSON"),
+        Verb(b"find", "find WHAT FROM COUNT [TEXT]", "a page of a long listing, as JSON"),
         Verb(b"notify", "notify on|off", "push a line when I lose a lock without my doing"),
         Verb(b"kick", "kick SESSION", "end a session, by address or registered name"),
         Verb(b"bound", "bound", "within how many seconds a vanished peer is found"),

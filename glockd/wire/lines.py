@@ -136,7 +136,7 @@ class LineConversation(Conversation):
         replies = self.receive(b"", now)
         return replies + self._finish(now) if self.ended and not self.more else replies
 
-    def end_of_input(self, now: float, how: str = "closed", lost: bool = False) -> bytes:
+    def end_of_input(self, now: float, how: str = "closed") -> bytes:
         """Carry out what is left, an unfinished line too; a wait in progress ends. The replies.
 
         Call `resume` as long as there is `more`; then nothing more comes from this client.
@@ -146,7 +146,6 @@ class LineConversation(Conversation):
             lost: the connection is gone, and nobody hears the replies.
         """
         self.ended = True
-        self.deaf = lost
         reply = self.withdraw(now, how)
         return reply if self.more else reply + self._finish(now)
 

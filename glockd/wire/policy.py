@@ -17,7 +17,7 @@ class Policy:
     """The switches and limits that conversations obey."""
 
     registry: bool = True  # iam, who
-    dump: bool = True  # d, sd, dump, who, explain, history
+    dump: bool = True  # d, sd, dump, who, explain, history, find
     admin: bool = False  # kick, on the Unix socket
     secrets: tuple[bytes, ...] = ()  # any of them is what auth wants to hear first; none: no auth needed
     dead_peer_seconds: int = 30  # what bound answers

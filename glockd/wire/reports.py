@@ -1,4 +1,4 @@
-"""What `explain` and `history` tell, as JSON.
+"""What `explain`, `history` and `find` tell, as JSON.
 
 Names and addresses are text there: bytes that are no UTF-8 appear as backslash escapes.
 """
@@ -36,7 +36,7 @@ def history(records: Sequence[Record], wall_offset: float) -> bytes:
     Args:
         wall_offset: what to add to monotonic seconds to get those since 1970.
     """
-    return _json([_record(record, wall_offset) for record in records])
+    return _json([event(record, wall_offset) for record in records])
 
 
 def text(name: bytes) -> str:
@@ -53,16 +53,7 @@ def mode(subject: Hold | Waiter) -> str:
 
 def _table(table: LockTable, name: bytes, now: float) -> dict[str, Any]:
     return {
-        "holders": [
-            _session(hold.session)
-            | {
-                "mode": mode(hold),
-                "seconds": round(now - hold.since, 3),
-                "token": hold.token,
-                "lease": _left(hold.deadline, now),
-            }
-            for hold in table.holds(name)
-        ],
+        "holders": [_hold(hold, now) for hold in table.holds(name)],
         "waiters": [
             _session(waiter.session)
             | {
@@ -77,11 +68,63 @@ def _table(table: LockTable, name: bytes, now: float) -> dict[str, Any]:
     }
 
 
-def _session(session: Session) -> dict[str, Any]:
+def lock(table: LockTable, hold: Hold, now: float) -> dict[str, Any]:
+    """One lock of a listing: one hold of it whole, the others and the line in numbers."""
+    waiters = table.waiters(hold.name)
+    first = next(iter(waiters), None)
     return {
-        "address": text(session.address),
-        "name": None if session.name is None else text(session.name),
-        "transport": session.transport,
+        "name": text(hold.name),
+        "table": table.kind,
+        "holder": _hold(hold, now),
+        "holders": table.count(hold.name),
+        "waiters": len(waiters),
+        "waited": None if first is None else round(now - first.since, 3),
+    }
+
+
+def session(one: Session, now: float) -> dict[str, Any]:
+    """One session of a listing: what it waits for, and how much it holds."""
+    return {
+        **_session(one),
+        "seconds": round(now - one.since, 3),
+        "holds": len(one.holds),
+        "waits": [
+            {
+                "name": text(waiter.name),
+                "table": waiter.table.kind,
+                "mode": mode(waiter),
+                "seconds": round(now - waiter.since, 3),
+            }
+            for waiter in one.waiters
+        ],
+    }
+
+
+def page(entries: Sequence[dict[str, Any]], place: int | None, total: int, waiting: int) -> bytes:
+    """A page of a listing.
+
+    Args:
+        place: where the next page begins, None if this is the last.
+        total: how many entries the listing has, before any search.
+        waiting: how many sessions wait in line, for all locks.
+    """
+    return _json({"next": place, "total": total, "waiting": waiting, "entries": entries})
+
+
+def _hold(hold: Hold, now: float) -> dict[str, Any]:
+    return _session(hold.session) | {
+        "mode": mode(hold),
+        "seconds": round(now - hold.since, 3),
+        "token": hold.token,
+        "lease": _left(hold.deadline, now),
+    }
+
+
+def _session(one: Session) -> dict[str, Any]:
+    return {
+        "address": text(one.address),
+        "name": None if one.name is None else text(one.name),
+        "transport": one.transport,
     }
 
 
@@ -89,7 +132,8 @@ def _left(deadline: float, now: float) -> float | None:
     return None if deadline == NEVER else round(max(deadline - now, 0.0), 3)
 
 
-def _record(record: Record, wall_offset: float) -> dict[str, Any]:
+def event(record: Record, wall_offset: float) -> dict[str, Any]:
+    """One record in words; see `history`."""
     subject = record.subject
     entry: dict[str, Any] = {
         "event": record.kind,

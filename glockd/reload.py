@@ -1,0 +1,48 @@
+"""What a running daemon can take over from a changed configuration, and what wants a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from glockd.config import Config, flag, options
+
+# Everything else is bound to what was set up at the start: sockets, files, the shape of the state.
+RELOADABLE = frozenset(
+    {
+        "registry",
+        "dump",
+        "admin",
+        "auth_file",
+        "log_format",
+        "log_level",
+        "max_connections",
+        "max_address_connections",
+        "max_locks",
+        "max_session_locks",
+        "max_waiters",
+        "max_lock_waiters",
+        "max_output",
+        "slow_reader_seconds",
+        "handshake_seconds",
+    }
+)
+
+
+class Changes(NamedTuple):
+    """What a reload comes to."""
+
+    config: Config  # in force from now on
+    taken: list[str]  # options with a new value that is in force now
+    left: list[str]  # options with a new value that a restart will bring
+
+
+def changes(running: Config, wanted: Config) -> Changes:
+    """What to do to come from one configuration to another without a restart."""
+    differing = [one.name for one in options() if getattr(running, one.name) != getattr(wanted, one.name)]
+    taken = {name: getattr(wanted, name) for name in differing if name in RELOADABLE}
+    return Changes(
+        replace(running, **taken),
+        [flag(name) for name in taken],
+        [flag(name) for name in differing if name not in RELOADABLE],
+    )

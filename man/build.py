@@ -1,0 +1,162 @@
+"""Writes the manual pages from the programs' own option tables: python man/build.py"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from glockd import __version__
+from glockd.cli import main as glockd
+from glockd.wire.language import VERBS
+
+HERE = Path(__file__).parent
+CLIENT = HERE.parent / "clients" / "python"
+
+
+def escaped(text: str) -> str:
+    """`text` as roff prints it: man-pages(7), a line that begins with a dot or quote is no request."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return re.sub(r"^([.'])", r"\\&\1", text, flags=re.MULTILINE)
+
+
+def section(title: str, *paragraphs: str) -> Iterator[str]:
+    """A section of plain paragraphs."""
+    yield f".SH {title}"
+    for number, paragraph in enumerate(paragraphs):
+        if number:
+            yield ".PP"
+        yield escaped(paragraph)
+
+
+def entry(term: str, text: str) -> Iterator[str]:
+    """One entry of a list of terms; the term is roff already."""
+    yield ".TP"
+    yield term
+    yield escaped(text)
+
+
+def option(param: click.Option, context: click.Context) -> Iterator[str]:
+    """An option, its argument and what it does."""
+    dashes = sorted((opt for opt in param.opts if opt.startswith("-")), key=len)
+    # Where one dash is as good as two, one says it all.
+    dashes = [opt for opt in dashes if opt[1:] not in dashes]
+    names = ", ".join(f"\\fB{escaped(opt)}\\fR" for opt in dashes)
+    argument = "" if param.is_flag else f" \\fI{escaped(param.make_metavar(context))}\\fR"
+    yield from entry(names + argument, " ".join((param.help or "").split()))
+
+
+def options(command: click.Command) -> Iterator[str]:
+    """All options of a command, in its own order."""
+    context = click.Context(command)
+    for param in command.params:
+        if isinstance(param, click.Option) and not param.hidden:
+            yield from option(param, context)
+
+
+def paragraphs(text: str | None) -> list[str]:
+    """A help text's paragraphs, each on one line."""
+    return [
+        " ".join(part.replace("\b", "").split()) for part in (text or "").split("\n\n") if part.strip("\b\n ")
+    ]
+
+
+def header(name: str, number: int, does: str) -> Iterator[str]:
+    yield ".\\\" Made by man/build.py from the program's own tables; change those."
+    yield f'.TH {name.upper()} {number} "" "glockd {__version__}" ""'
+    yield from section("NAME", f"{name} - {does}")
+
+
+def glockd_page() -> str:
+    """glockd(8)."""
+    lines = [*header("glockd", 8, "a lock server that one can talk to with telnet")]
+    lines += [".SH SYNOPSIS", "\\fBglockd\\fR [\\fIoptions\\fR]"]
+    lines += section(
+        "DESCRIPTION",
+        "glockd keeps locks for programs on many machines. A client connects by TCP, Unix socket or websocket, "
+        "takes named locks in plain text, and keeps them by staying connected: when its connection ends, for "
+        "whatever reason, its locks are free.",
+        "Metrics for Prometheus, health checks and a console page are served by HTTP on the websocket port: "
+        "/metrics, /healthz, /readyz and /.",
+    )
+    lines += [".SH OPTIONS"]
+    lines += [
+        escaped(
+            "One dash is as good as two. An option is also read from the environment, as GLOCKD_ and its name "
+        ),
+        escaped(
+            "in capitals with underscores, and from the TOML file; the command line wins over the environment, "
+        ),
+        escaped("and that over the file."),
+    ]
+    lines += options(glockd)
+    lines += [".SH COMMANDS", "What a client may say, a line each; NAME is the rest of the line."]
+    for verb in VERBS.values():
+        lines += entry(f"\\fB{escaped(verb.syntax)}\\fR", verb.does)
+    lines += [".SH SIGNALS"]
+    lines += entry(
+        "SIGTERM, SIGINT", "Answer what has arrived, close every connection and end, within 5 seconds."
+    )
+    lines += entry(
+        "SIGHUP",
+        "Read the configuration and the secrets again. What can change at once does, what wants a restart is named in "
+        "the log; if anything is wrong, nothing changes.",
+    )
+    lines += entry("SIGUSR1", "Write a summary of the state to the log.")
+    lines += [".SH ENVIRONMENT"]
+    lines += entry("GLOCKD_*", "The options.")
+    lines += entry("LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES", "Sockets from systemd, see sd_listen_fds(3).")
+    lines += entry(
+        "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "See sd_notify(3) and sd_watchdog_enabled(3)."
+    )
+    lines += [".SH EXIT STATUS"]
+    for status, text in (
+        ("0", "Ended by SIGTERM or SIGINT, or help was asked for."),
+        ("1", "A listener, file or folder cannot be used."),
+        ("2", "An option is wrong."),
+        ("3", "The pid file cannot be opened."),
+        ("4", "The pid file is locked by another process."),
+    ):
+        lines += entry(status, text)
+    lines += section("SEE ALSO", "glock(1), flock(1), systemd.socket(5)")
+    return "\n".join(lines) + "\n"
+
+
+def glock_page() -> str:
+    """glock(1).
+
+    Raises:
+        ImportError: the client, or what its command line needs, is not there.
+    """
+    if str(CLIENT) not in sys.path:
+        sys.path.insert(0, str(CLIENT))
+    app = importlib.import_module("glock.cli.app")
+    (group,) = {value for value in vars(app).values() if isinstance(value, click.Group)}
+    lines = [*header("glock", 1, "take locks of a glockd server from the shell")]
+    lines += [".SH SYNOPSIS", "\\fBglock\\fR [\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]"]
+    lines += section("DESCRIPTION", *paragraphs(group.help))
+    lines += [".SH OPTIONS", *options(group)]
+    for name, command in group.commands.items():
+        context = click.Context(command, info_name=name)
+        usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
+        lines.append(f'.SH "glock {escaped(name)} {escaped(usage)}"')
+        for number, paragraph in enumerate(paragraphs(command.help)):
+            lines += [".PP", escaped(paragraph)] if number else [escaped(paragraph)]
+        lines += options(command)
+        for paragraph in paragraphs(command.epilog):
+            lines += [".PP", escaped(paragraph)]
+    if group.epilog:
+        lines += section("NOTES", *paragraphs(group.epilog))
+    lines += section("SEE ALSO", "glockd(8), flock(1)")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"glockd.8": glockd_page, "glock.1": glock_page}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (HERE / name).write_text(page(), "utf-8")
