@@ -28,7 +28,7 @@ from support.conversations import ConversationClient, ConversationDaemon
 from glockd.config import Config
 from glockd.daemon import Daemon
 from glockd.transports.websocket import WebSocketProtocol
-from glockd.web import app
+from glockd.web.app import Page, Site, health
 from glockd_tester.faults_clients import junk
 
 HANG = 2.0  # seconds
@@ -148,13 +148,14 @@ async def messages(inputs: int, dice: random.Random) -> Course:
     failures: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: failures.append(context))
     daemon = Daemon(Config(port=0, ws=0, history=50), loop, Config)
+    site = Site({"/healthz": Page(health, guarded=False)}, lambda: ())
     ours, theirs = socket.socketpair()
     with ours, theirs:
         while course.inputs < inputs:
             while course.inputs < inputs * (len(course.memory) + 1) // 20 + 1:
                 course.sessions += 1
                 wire = Wire(ours, 1024 + course.sessions % 60_000)
-                protocol = WebSocketProtocol(daemon, app.answer)
+                protocol = WebSocketProtocol(daemon, site)
                 protocol.connection_made(wire)
                 shaken = dice.random() < 0.7
                 if shaken:
