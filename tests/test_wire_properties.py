@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clients import WHITE_SPACE, normalised
@@ -55,6 +56,13 @@ def test_bytes_one_by_one_make_no_difference(data: bytes) -> None:
     whole, parts = ConversationDaemon().client(), ConversationDaemon().client()
     one_by_one = (data[place : place + 1] for place in range(len(data)))
     assert hears(whole, data, COUNT) == hears(parts, *one_by_one, COUNT)
+
+
+@pytest.mark.parametrize("end", [b" ", b"\t", b"\r"])
+def test_white_space_at_the_end_of_a_packet_ends_no_line(end: bytes) -> None:
+    client = ConversationDaemon().client()
+    assert hears(client, b"g job" + end) == b""
+    assert hears(client, b"x\n") == b"1 Lock Get Success: job x\r\n"
 
 
 @given(data=inputs, rest=junk)
