@@ -25,7 +25,12 @@ from .worker import Client, Plan, Recorder
 
 @dataclass(frozen=True)
 class Settings:
-    """How much chaos. `grace`: seconds within which the server must notice that a connection has ended."""
+    """How much chaos.
+
+    Attributes:
+        grace: seconds within which the server must notice that a connection has ended.
+        transit: seconds that a packet may be on its way, with what it takes to send it again if it is lost.
+    """
 
     seed: int
     seconds: float = 10.0
@@ -34,6 +39,7 @@ class Settings:
     locks: int = 4
     think: float = 0.004
     grace: float = 2.0
+    transit: float = 0.0
     kill_server: bool = False
 
 
@@ -98,6 +104,7 @@ class Chaos:
             server=[str(address) for address in self.addresses],
             alone=self.server is not None,
             grace=self.settings.grace,
+            transit=self.settings.transit,
             wall=time.time(),
         )
 

@@ -388,6 +388,9 @@ def _show_bench(turns: Sequence[Sequence[benchmarks.Outcome]]) -> None:
 @click.option(
     "--grace", default=2.0, show_default=True, help="Seconds to notice that a connection was closed."
 )
+@click.option(
+    "--transit", default=0.0, help="Seconds that a packet may be on its way, if the network loses some."
+)
 @click.option("--kill-server", is_flag=True, help="Also kill -9 the server and start it again.")
 @click.option(
     "--server", "command", metavar="COMMAND", help="What to start, instead of this package's glockd."
@@ -405,6 +408,7 @@ def chaos_command(
     clients: int,
     locks: int,
     grace: float,
+    transit: float,
     kill_server: bool,
     command: str | None,
     options: str,
@@ -420,7 +424,7 @@ def chaos_command(
         raise click.UsageError("--server, --options and --kill-server are for a server that is started here")
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     settings = chaos_run.Settings(
-        seed, seconds, workers, clients, locks, grace=grace, kill_server=kill_server
+        seed, seconds, workers, clients, locks, grace=grace, transit=transit, kill_server=kill_server
     )
     with plain_errors(), progress(json_output, f"chaos, seed {seed}", seconds) as advance:
         report = chaos_run.run(

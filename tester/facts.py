@@ -141,12 +141,13 @@ class Facts:
                 self._pending[key].add(claim.operation.start, until, claim)
 
     def fence(self, at: float, rounds: int) -> float:
-        """By when the server has dealt with all that had reached it at `at`.
+        """By when the server has dealt with all that had been sent to it at `at`.
 
         A command begun later and answered shows a turn of the server's loop; what had arrived before that
         command is dealt with in that turn or an earlier one, so two such round trips, one after the other,
-        are enough.
+        are enough. A network that loses packets delivers late what it delivers at all: `transit`.
         """
+        at += self.history.transit
         for _ in range(rounds):
             if at == math.inf:
                 break

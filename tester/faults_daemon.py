@@ -160,8 +160,13 @@ def bad_network(report: Report) -> None:
     for loss, delay, jitter in qualities[-1:] if report.quick else qualities:
         with Link() as link, LocalServer(host=SERVER) as server:
             link.loss, link.delay, link.jitter = loss, delay, jitter
+            # RFC 6298: what is lost is sent again after 0.2 s (Linux), 0.4, 0.8, 1.6 …; half a second without loss.
             settings = chaos.Settings(
-                seed=1, seconds=report.size(12, 2), workers=2, grace=10.0 if not report.quick else 4.0
+                seed=1,
+                seconds=report.size(12, 2),
+                workers=2,
+                grace=10.0 if not report.quick else 4.0,
+                transit=3.0 if loss else 0.5,
             )
             result = link.inside(lambda: chaos.run(settings, [server.tcp, server.ws]))  # noqa: B023
             what = f"loss {loss:.0%}, delay {delay * 1e3:g} to {(delay + jitter) * 1e3:g} ms"

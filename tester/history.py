@@ -2,9 +2,10 @@
 
 Every record has `at`, monotonic seconds of the machine that ran the clients, and `event`:
 
-| event | further keys | meaning | |---|---|---| | `run` | `seed`, `server`, `alone`, `grace`, … | the first
-record; `alone`: the server has no other clients | | `open` | `session`, `transport`, `address`, `began` |
-it is connected and its `me` was answered; `began` before | | `send` | `session`, `op`, `line` | a command
+| event | further keys | meaning | |---|---|---| | `run` | `seed`, `server`, `alone`, `grace`,
+`transit`, … | the first record; `alone`: the server has no other clients | | `open` | `session`, `transport`,
+`address`, `began` | it is connected and its `me` was answered; `began` before | | `send` | `session`, `op`,
+`line` | a command
 is about to be written | | `sent` | `session`, `op` | its last byte has been written | | `reply` |
 `session`, `op`, `line` | its reply has been read | | `push` | `session`, `line` | a line came that no
 command asked for | | `silent` | `session`, `op` | the client has given up waiting for this reply | |
@@ -88,6 +89,11 @@ class History:
     def grace(self) -> float:
         """Seconds within which the server must have noticed that a connection has ended."""
         return float(self.about.get("grace", 2.0))
+
+    @property
+    def transit(self) -> float:
+        """Seconds that what is sent may be on its way, and be overtaken by what others send later."""
+        return float(self.about.get("transit", 0.0))
 
     @property
     def alone(self) -> bool:

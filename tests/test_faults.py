@@ -117,6 +117,7 @@ def test_junk_for_the_websocket_and_http_door() -> None:
     assert figures["crashes"] == {}
     assert figures["hangs"] == 0
     assert figures["commands understood"] > 100
+    assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
 
 
 def test_a_planted_fault_changes_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,6 +273,14 @@ def test_what_a_correct_server_may_do_is_no_fault() -> None:
     assert story.broken() == set()
 
 
+@pytest.mark.parametrize(("transit", "broken"), [(0.5, {"fifo"}), (1.5, set())])
+def test_who_was_first_is_known_after_the_transit_time(transit: float, broken: set[str]) -> None:
+    story = Story().opens("a", "b", "c")
+    story.records[0]["transit"] = transit
+    overtaken(story)
+    assert story.broken() == broken
+
+
 def test_the_death_of_a_process_ends_its_sessions() -> None:
     story = Story().opens("w1.a", "w2.b")
     story.asks("w1.a", 1, "g x", YES.format("x"))

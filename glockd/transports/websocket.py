@@ -118,6 +118,7 @@ class WebSocketProtocol(Client):
     def connection_lost(self, exc: Exception | None) -> None:
         self.leave()
         self._lose(how_it_ended(exc))
+        _break_cycles(self._protocol)
 
     def push(self, reply: bytes) -> None:
         self._answer(reply)
@@ -271,6 +272,17 @@ class WebSocketProtocol(Client):
         session, self.session = self.session, None
         if session is not None:
             self.door.part(session, how, _nothing)
+
+
+def _break_cycles(protocol: _Protocol) -> None:
+    """Let go of what refers to `protocol` and is referred to by it: the daemon has no collector for cycles."""
+    protocol.parser.close()
+    for error in (protocol.handshake_exc, protocol.parser_exc):
+        while error is not None:
+            # A traceback refers to the frames it went through, and they to all that was in them.
+            error.__traceback__ = None
+            error = error.__context__  # type: ignore[assignment]
+    protocol.handshake_exc = protocol.parser_exc = None
 
 
 def _text_header(size: int) -> bytes:
