@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from typing import cast
 
 import structlog
 from websockets.http11 import Request, Response
@@ -95,8 +96,10 @@ class Daemon:
         self.now = loop.time
         self.log = structlog.get_logger()
         self.outbox: list[Notice] = []
-        self.clients: dict[Session, Client] = {}
-        self._parting: dict[Session, Client] = {}  # whose sessions are being ended, in several turns
+        self.names: dict[str, Callable[[asyncio.BaseTransport], bytes]] = {
+            "tcp": ip_address,
+            "unix": UnixAddresses(),
+        }
         self.policy = Policy(
             history=config.history > 0,
             verbose=config.verbose,
@@ -123,6 +126,8 @@ class Daemon:
             history = History(config.history)
         self._token_file, tokens = self._open_tokens()
         self.state = State(tokens, history, VERBS)
+        # Kept by the registry: a dictionary more would be a tenth of what a connection takes here.
+        self.clients = cast(dict[Session, Client], self.state.registry.owners)
         self._timer: asyncio.TimerHandle | None = None
         self._armed = NEVER
         self._servers: list[asyncio.Server] = []
@@ -138,8 +143,7 @@ class Daemon:
 
     def admit(self, client: Client, session: Session) -> None:
         """Count `session` as connected."""
-        self.state.registry.add(session)
-        self.clients[session] = client
+        self.state.registry.add(session, client)
         if self.config.verbose:
             self.log.info("connected", session=text(session.address), transport=session.transport)
 
@@ -152,7 +156,7 @@ class Daemon:
             for notice in notices:
                 if type(notice) is Granted:
                     # Who has been hung up on meanwhile hears nothing any more.
-                    client = self.clients.get(notice.waiter.session)
+                    client = self._client(notice.waiter.session)
                     if client is not None:
                         client.granted(notice)
                 else:
@@ -165,9 +169,6 @@ class Daemon:
 
     def part(self, session: Session, how: str, then: Callable[[], None]) -> None:
         """End a session, in several turns if it holds very much."""
-        client = self.clients.pop(session, None)
-        if client is not None:
-            self._parting[session] = client
         self._part_some(session, how, then)
 
     def _part_some(self, session: Session, how: str, then: Callable[[], None]) -> None:
@@ -178,17 +179,21 @@ class Daemon:
         if not done:
             self.loop.call_soon(self._part_some, session, how, then)
             return
-        self._parting.pop(session, None)
         if self.config.verbose:
             self.log.info("disconnected", session=text(session.address), how=how)
         then()
 
     # Events
 
+    def _client(self, session: Session) -> Client | None:
+        """Who moves the bytes of `session`, unless it is being ended."""
+        client = self.clients.get(session)
+        return None if client is None or client.session is None else client
+
     def _tell(self, notice: Notice) -> None:
         match notice:
             case TimedOut(waiter=waiter):
-                client = self.clients.get(waiter.session)
+                client = self._client(waiter.session)
                 if client is not None:
                     client.timed_out()
             case Expired(hold=hold):
@@ -211,7 +216,7 @@ class Daemon:
                 pass  # the timer is set anyway
 
     def _kick(self, session: Session) -> None:
-        client = self.clients.get(session)
+        client = self._client(session)
         if client is not None:
             self._tell_of_losses(session.holds, b"kicked")
             client.hang_up(KICKED)
@@ -219,7 +224,7 @@ class Daemon:
     def _tell_of_losses(self, holds: Collection[Hold], reason: bytes) -> None:
         """Tell one session that these holds of its end, if it wants to know."""
         for hold in holds:
-            client = self.clients.get(hold.session)
+            client = self._client(hold.session)
             if client is None or client.talk is None or not client.talk.notify:
                 return
             client.push(lost(hold.name, reason))
@@ -376,12 +381,11 @@ class Daemon:
         if "http" not in given:
             found = [(host, listen_ip(host, port)) for host, port in config.http_addresses]
             sockets += [("http", sock) for _, sock in found if sock is not None]
-        unix_addresses = UnixAddresses()
         websocket_site, http_site = self._sites(apart=bool(config.http) or "http" in given)
         stream = WatchedStreamProtocol if self.limits.watches_the_quiet else StreamProtocol
         factories: dict[str, Callable[[], Client]] = {
-            "tcp": partial(stream, self, "tcp", ip_address),
-            "unix": partial(stream, self, "unix", unix_addresses),
+            "tcp": partial(stream, self, "tcp"),
+            "unix": partial(stream, self, "unix"),
             "ws": partial(WebSocketProtocol, self, partial(self._answer, websocket_site)),
             "http": partial(WebSocketProtocol, self, partial(self._answer, http_site)),
         }
@@ -448,13 +452,14 @@ class Daemon:
         # Two turns of the loop: what lies in the sockets is read.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        clients = [*self._parting.values(), *self.clients.values()]
+        clients = list(self.clients.values())
         await self._until(
             lambda: not any(one.talk is not None and one.talk.more for one in clients), deadline
         )
         for session, client in list(self.clients.items()):
-            self._tell_of_losses(session.holds, b"shutdown")
-            client.hang_up("shutdown")
+            if client.session is not None:
+                self._tell_of_losses(session.holds, b"shutdown")
+                client.hang_up("shutdown")
         await self._until(lambda: all(_is_closed(one.transport) for one in clients), deadline)
         for client in clients:
             client.transport.abort()

@@ -70,24 +70,30 @@ class Registry:
     """Every live session, and those that have registered a name."""
 
     def __init__(self) -> None:
-        self._sessions: dict[Session, None] = {}
+        self.owners: dict[
+            Session, object
+        ] = {}  # every live session, oldest first, with what its door keeps for it
         self._named: dict[Session, None] = {}
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self.owners)
 
     def sessions(self) -> Iterable[Session]:
         """Every live session, oldest first."""
-        return self._sessions
+        return self.owners
 
-    def add(self, session: Session) -> None:
-        """Count `session` as connected."""
-        self._sessions[session] = None
+    def add(self, session: Session, owner: object = None) -> None:
+        """Count `session` as connected.
+
+        Args:
+            owner: what its door wants to find again by the session; the core does not look at it.
+        """
+        self.owners[session] = owner
 
     def remove(self, session: Session) -> None:
         """Forget `session` and its registered name."""
         self._named.pop(session, None)
-        self._sessions.pop(session, None)
+        self.owners.pop(session, None)
 
     def register(self, session: Session, name: bytes) -> None:
         """Call `session` by `name` from now on; the empty name takes an earlier one back."""
@@ -104,4 +110,4 @@ class Registry:
 
     def find(self, who: bytes) -> list[Session]:
         """The session with the address `who`, or else every session of that registered name."""
-        return [session for session in self._sessions if session.address == who] or self.named(who)
+        return [session for session in self.owners if session.address == who] or self.named(who)

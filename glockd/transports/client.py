@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 BACKLOG = 65536
 
 
+class _Looks:
+    """What the sweep has seen of a client so far."""
+
+    __slots__ = ("began", "ending", "silent", "spoke", "stalled", "unsent")
+
+    def __init__(self) -> None:
+        self.spoke = False  # a command has come since the last look; kept only where it matters
+        self.began = False  # it has sent a command; kept as `spoke` is
+        self.silent = 0  # looks since a command came
+        self.ending = False  # no more than what lies in the socket will come
+        self.stalled = 0  # looks since it read something of what waits for it
+        self.unsent = 0  # bytes that waited for it at the last look
+
+
 class Client(asyncio.Protocol):
     """One connection: the flow of bytes, and its end.
 
@@ -29,18 +43,13 @@ class Client(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_began",
-        "_ending",
         "_going_on",
         "_host",
+        "_looks",
         "_paused",
-        "_silent",
-        "_stalled",
         "_stuffed",
-        "_unsent",
         "door",
         "session",
-        "spoke",
         "talk",
         "transport",
     )
@@ -52,16 +61,18 @@ class Client(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, None)  # until the connection is made
         self.session: Session | None = None  # until it is admitted, and when it has ended
         self.talk: Conversation | None = None
-        self.spoke = False  # a command has come since the last look; kept only where it matters
         self._stuffed = False  # it does not read its replies
         self._paused = False  # it is not read from
         self._going_on = False  # `go_on` is scheduled
-        self._ending = False  # no more than what lies in the socket will come
-        self._host: bytes | None = None  # as the gate counts it, while it does
-        self._silent = 0  # looks since a command came
-        self._began = False  # it has sent a command; kept as `spoke` is
-        self._stalled = 0  # looks since it read something of what waits for it
-        self._unsent = 0  # bytes that waited for it at the last look
+        self._host: str | None = None  # as the gate counts it, while it does
+        self._looks: _Looks | None = None  # what the sweep has seen; most clients never concern it
+
+    @property
+    def looks(self) -> _Looks:
+        """What the sweep has seen."""
+        if self._looks is None:
+            self._looks = _Looks()
+        return self._looks
 
     # For the daemon
 
@@ -121,11 +132,11 @@ class Client(asyncio.Protocol):
             return True
         if (
             self._paused
-            and not self._ending
+            and not self.looks.ending
             and has_hung_up(self.transport.get_extra_info("socket").fileno())
         ):
             # What lies in the socket is no more than the kernel has room for, and the end comes behind it.
-            self._ending = True
+            self.looks.ending = True
             self.regulate()
         if self.session is not None and self.minds_silence:
             self.look_for_silence(self.session)
@@ -143,7 +154,7 @@ class Client(asyncio.Protocol):
         if self._host is not None:
             return None
         peer = transport.get_extra_info("peername")
-        host = neighbourhood(peer[0]) if isinstance(peer, tuple) else b""
+        host = neighbourhood(peer[0]) if isinstance(peer, tuple) else ""
         refusal = self.door.gate.enter(host)
         if refusal is None:
             self._host = host
@@ -180,7 +191,7 @@ class Client(asyncio.Protocol):
         if behind and not self._stuffed and not self._going_on:
             self._going_on = True
             self.door.loop.call_soon(self._go_on)
-        stop = self._stuffed or behind or (self.backlog() > BACKLOG and not self._ending)
+        stop = self._stuffed or behind or (self.backlog() > BACKLOG and not self.looks.ending)
         if stop != self._paused and not self.transport.is_closing():
             self._paused = stop
             if stop:
@@ -197,20 +208,22 @@ class Client(asyncio.Protocol):
     def _is_stalled(self) -> bool:
         """Whether the client has left too much unread, or for too long."""
         unsent = self.transport.get_write_buffer_size()
-        self._stalled = self._stalled + 1 if 0 < self._unsent <= unsent else 0
-        self._unsent = unsent
+        looks = self.looks
+        looks.stalled = looks.stalled + 1 if 0 < looks.unsent <= unsent else 0
+        looks.unsent = unsent
         limits = self.door.limits
-        return unsent > limits.output or self._stalled >= limits.slow_reader
+        return unsent > limits.output or looks.stalled >= limits.slow_reader
 
     def look_for_silence(self, session: Session) -> None:
         """Dismiss a client that says nothing, as far as that is not allowed."""
-        self._silent = 0 if self.spoke else self._silent + 1
-        self._began |= self.spoke
-        self.spoke = False
+        looks = self.looks
+        looks.silent = 0 if looks.spoke else looks.silent + 1
+        looks.began |= looks.spoke
+        looks.spoke = False
         limits = self.door.limits
-        if not self._began and self._silent >= limits.first_command:
+        if not looks.began and looks.silent >= limits.first_command:
             self._dismiss("first_command")
-        elif self._silent >= limits.idle and not (session.holds or session.waiters or self._paused):
+        elif looks.silent >= limits.idle and not (session.holds or session.waiters or self._paused):
             self._dismiss("idle")
 
     def _dismiss(self, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, BaseTransport
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,6 +26,7 @@ class Door(Protocol):
     sweep: Sweep
     outbox: list[Notice]  # what conversations leave for others; `deliver` empties it
     now: Callable[[], float]  # monotonic seconds
+    names: dict[str, Callable[[BaseTransport], bytes]]  # gives a client's address, by kind of transport
 
     def admit(self, client: Client, session: Session) -> None:
         """Count `session` as connected and remember who moves its bytes."""

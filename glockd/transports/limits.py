@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from sys import intern
 
 from glockd.wire.language import TOO_MANY_CONNECTIONS
 from glockd.wire.policy import UNLIMITED
@@ -44,10 +45,10 @@ class Gate:
     def __init__(self, limits: Limits, refused: Counter[str]) -> None:
         self._limits = limits
         self._refused = refused
-        self._inside: Counter[bytes] = Counter()
+        self._inside: Counter[str] = Counter()
         self.connections = 0
 
-    def enter(self, host: bytes) -> bytes | None:
+    def enter(self, host: str) -> bytes | None:
         """Count a connection from `host`, which is empty for a Unix socket.
 
         Returns:
@@ -65,7 +66,7 @@ class Gate:
             self._inside[host] += 1
         return None
 
-    def leave(self, host: bytes) -> None:
+    def leave(self, host: str) -> None:
         """Count a connection from `host` no more."""
         self.connections -= 1
         if host:
@@ -74,9 +75,10 @@ class Gate:
                 del self._inside[host]
 
 
-def neighbourhood(host: str) -> bytes:
+def neighbourhood(host: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which any of its hosts can fill."""
     if ":" not in host:
-        return host.encode()
+        return intern(host)
     address = IPv6Address(host.partition("%")[0])
-    return address.packed[:8] if address.ipv4_mapped is None else str(address.ipv4_mapped).encode()
+    # Interned: all connections from there keep the same one.
+    return intern(address.packed[:8].hex() if address.ipv4_mapped is None else str(address.ipv4_mapped))

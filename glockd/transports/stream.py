@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from os import write
 
 from glockd.core.sessions import Session
 from glockd.transports.client import Client, how_it_ended
 from glockd.transports.door import Door
 from glockd.wire.lines import LineConversation
+
+# What a descriptor is while there is none. To have it costs a connection 110 bytes more: who has been answered four
+# times is worth that, and who holds a lock and says nothing is not.
+NOWHERE = -1
+WARMING_UP = NOWHERE - 4
 
 
 class StreamProtocol(Client):
@@ -18,18 +22,16 @@ class StreamProtocol(Client):
     Args:
         door: the daemon.
         kind: tcp or unix.
-        name_it: gives the client's address for the transport.
     """
 
-    __slots__ = ("_descriptor", "_kind", "_lost", "_name_it", "_queued", "_traffic")
+    __slots__ = ("_descriptor", "_kind", "_lost", "_queued", "_traffic")
     talk: LineConversation
 
-    def __init__(self, door: Door, kind: str, name_it: Callable[[asyncio.BaseTransport], bytes]) -> None:
+    def __init__(self, door: Door, kind: str) -> None:
         super().__init__(door)
         self._kind = kind
         self._traffic = door.state.stats.traffic[kind]
-        self._name_it = name_it
-        self._descriptor = -1  # where replies may be written to at once; -1: nowhere
+        self._descriptor = WARMING_UP  # where replies may be written to at once; below 0: nowhere
         self._queued = True  # the transport may hold bytes that are to go first
         self._lost = ""  # how the connection has ended, while what was read is still carried out
 
@@ -40,12 +42,12 @@ class StreamProtocol(Client):
             self.transport.write(refusal)
             self.transport.close()
             return
-        session = Session(self._name_it(transport), self._kind, door.now())
+        session = Session(door.names[self._kind](transport), self._kind, door.now())
         door.admit(self, session)
         self._traffic.connections += 1
         self.session = session
-        if transport.get_extra_info("sslcontext") is None:
-            self._descriptor = transport.get_extra_info("socket").fileno()
+        if transport.get_extra_info("sslcontext") is not None:
+            self._descriptor = NOWHERE
         self.talk = LineConversation(door.state, session, door.policy, door.outbox)
         if self.minds_silence:
             door.sweep.watch(self)
@@ -135,6 +137,10 @@ class StreamProtocol(Client):
 
     def _is_queued(self) -> bool:
         """Whether a reply has to stand in line behind others, or has no socket of its own to go to."""
+        if self._descriptor < NOWHERE:
+            self._descriptor += 1
+            if self._descriptor == NOWHERE:
+                self._descriptor = self.transport.get_extra_info("socket").fileno()
         self._queued = self._descriptor < 0 or self.transport.get_write_buffer_size() > 0
         return self._queued
 
@@ -147,7 +153,7 @@ class WatchedStreamProtocol(StreamProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Part of a line is no command.
-        self.spoke |= b"\n" in data
+        self.looks.spoke |= b"\n" in data
         super().data_received(data)
 
 

@@ -129,8 +129,8 @@ class WebSocketProtocol(Client):
 
     def look(self) -> bool:
         if self.session is None and not self.transport.is_closing():
-            self._silent += 1
-            if self._silent >= self.door.limits.handshake:
+            self.looks.silent += 1
+            if self.looks.silent >= self.door.limits.handshake:
                 self.door.policy.refused["handshake"] += 1
                 self._turn_away(408, HANDSHAKE_TOO_LONG)
             return True
@@ -187,7 +187,7 @@ class WebSocketProtocol(Client):
                 if self.session is not None:
                     message = self._whole(event)
                     if message is not None:
-                        self.spoke = True
+                        self.looks.spoke = True
                         for reply in self.talk.receive(message, self.door.now()):
                             self._answer(reply)
             elif isinstance(event, Request):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +48,13 @@ class Metrics:
         self._registry: CollectorRegistry | None = None
         self._versions: dict[str, str] = {}
 
-    def prepare(self) -> CollectorRegistry:
+    def prepare(self) -> None:
+        """Load what the first scrape needs, if that is possible now; if not, the first scrape does."""
+        # Without descriptors left, for one. Nobody waits for it.
+        with contextlib.suppress(OSError, ImportError):
+            self._load()
+
+    def _load(self) -> CollectorRegistry:
         """Load prometheus_client, which takes some 50 ms: best once the daemon answers, and aside of its loop."""
         if self._registry is None:
             from prometheus_client import CollectorRegistry, ProcessCollector
@@ -62,7 +69,7 @@ class Metrics:
 
     def show(self, request: Request) -> Response:
         """All metrics, in the format that the scraper asks for."""
-        registry = self.prepare()
+        registry = self._load()
         from prometheus_client import exposition, openmetrics
 
         if any("application/openmetrics-text" in one for one in request.headers.get_all("Accept")):

@@ -38,7 +38,7 @@ def get(talk: Conversation, name: bytes, now: float) -> bytes:
     session = talk.session
     if len(session.holds) >= talk.policy.unchecked and not talk.may_hold_more():
         return get_at_the_limit(talk, name)
-    if talk.exclusive.take(name, session, now) is not None:
+    if talk.state.exclusive.take(name, session, now) is not None:
         return GET_SUCCESS + name + CRLF
     return reget(talk, name)
 
@@ -66,7 +66,7 @@ def inspect(talk: Conversation, name: bytes, now: float) -> bytes:
 
 def release(talk: Conversation, name: bytes, now: float) -> bytes:
     """`r NAME`: release an exclusive lock, or one's part in it as a reader."""
-    granted = talk.exclusive.release(name, talk.session, now)
+    granted = talk.state.exclusive.release(name, talk.session, now)
     if granted is None:
         return RELEASE_FAILURE + name + LF
     if granted:
@@ -76,7 +76,7 @@ def release(talk: Conversation, name: bytes, now: float) -> bytes:
 
 def shared_get(talk: Conversation, name: bytes, now: float) -> bytes:
     """`sg NAME`: take a shared lock; never waits, never fails but at a limit of the daemon."""
-    shared, session = talk.shared, talk.session
+    shared, session = talk.state.shared, talk.session
     if shared.find(name, session) is None:
         if not talk.may_hold_more():
             return talk.too_many_locks(name)
@@ -92,7 +92,7 @@ def shared_inspect(talk: Conversation, name: bytes, now: float) -> bytes:
 
 def shared_release(talk: Conversation, name: bytes, now: float) -> bytes:
     """`sr NAME`: release a shared lock."""
-    granted = talk.shared.release(name, talk.session, now)
+    granted = talk.state.shared.release(name, talk.session, now)
     if granted is None:
         return SHARED_RELEASE_FAILURE + name + CRLF
     if granted:

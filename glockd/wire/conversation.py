@@ -40,7 +40,6 @@ class Conversation:
         "busy",
         "deaf",
         "ended",
-        "exclusive",
         "handlers",
         "late",
         "more",
@@ -50,7 +49,6 @@ class Conversation:
         "pieces",
         "policy",
         "session",
-        "shared",
         "state",
         "unread",
         "uses",
@@ -60,8 +58,6 @@ class Conversation:
 
     def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
         self.state = state
-        self.exclusive = state.exclusive
-        self.shared = state.shared
         self.uses = state.stats.uses
         self.session = session
         self.policy = policy
@@ -166,6 +162,16 @@ class Conversation:
         return CAREFUL if self.policy.max_name else HANDLERS
 
     # For those who carry out commands
+
+    @property
+    def exclusive(self) -> LockTable:
+        """The exclusive locks."""
+        return self.state.exclusive
+
+    @property
+    def shared(self) -> LockTable:
+        """The shared locks."""
+        return self.state.shared
 
     def pause_behind(self, reply: bytes) -> bytes | None:
         """Give `reply`, and let others have their turn before the next command; for what may take long."""
