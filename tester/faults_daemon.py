@@ -318,6 +318,8 @@ def soak(report: Report) -> None:
         if len(half) > 1:
             slope = statistics.linear_regression(*zip(*half, strict=True)).slope
             report.figures["slope of memory in the second half, KB a minute"] = round(slope * 60 / 1e3, 1)
+            # In less time what is filled once looks like a leak.
+            report.demand(minutes < 3 or slope * 60 < 200e3, "memory grows all the time")
         until(lambda: open_files(server.pid) <= descriptors)
         report.figures["descriptors before and after"] = f"{descriptors}, {open_files(server.pid)}"
         report.demand(open_files(server.pid) <= descriptors, "descriptors were lost")

@@ -87,7 +87,7 @@ LineConversation._receive = bad
 def test_a_bug_planted_in_the_daemon_is_told(bug: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults_clients, "LocalServer", partial(LocalServer, command=broken(bug)))
     monkeypatch.setattr(faults, "PATIENCE", 1.0)
-    monkeypatch.setattr(faults.until, "__defaults__", (1.0, 0.01))
+    monkeypatch.setattr(faults.until, "__defaults__", (0.3, 0.01))
     code, [report] = run(name)
     assert report["failures"] != []
     assert code == 1
