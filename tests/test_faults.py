@@ -62,13 +62,9 @@ def broken(bug: str) -> list[str]:
     return [sys.executable, "-c", f"{bug}\nfrom glockd.cli import main\nmain()"]
 
 
-FORGETS_ITS_DEAD = """
-from glockd.daemon import Daemon
-part = Daemon.part
-def bad(self, session, how, then):
-    if how != "closed" and not session.holds:
-        part(self, session, how, then)
-Daemon.part = bad
+KNOWS_NO_FULL_LINE = """
+from glockd.wire.conversation import Conversation
+Conversation.line_is_full = lambda *_: False
 """
 FAILS_AT_JUNK = """
 from glockd.wire.lines import LineConversation
@@ -82,11 +78,10 @@ LineConversation._receive = bad
 
 
 @pytest.mark.parametrize(
-    ("bug", "name"), [(FORGETS_ITS_DEAD, "connections-flood"), (FAILS_AT_JUNK, "fuzzed-sockets")]
+    ("bug", "name"), [(KNOWS_NO_FULL_LINE, "limits-exceeded"), (FAILS_AT_JUNK, "fuzzed-sockets")]
 )
 def test_a_bug_planted_in_the_daemon_is_told(bug: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults_clients, "LocalServer", partial(LocalServer, command=broken(bug)))
-    monkeypatch.setattr(faults, "PATIENCE", 1.0)
     monkeypatch.setattr(faults.until, "__defaults__", (0.3, 0.01))
     code, [report] = run(name)
     assert report["failures"] != []
