@@ -57,6 +57,9 @@ bench: dev
 
 chaos: dev
 	$(BIN)/glockd-tester chaos --seconds 60 $(ARGS)
+	$(BIN)/glockd-tester faults
+	$(BIN)/python tests/fuzz.py --lines 3000000 --messages 500000
+	$(BIN)/python tests/mutants.py --seconds 390
 
 all: format-check lint types test
 
