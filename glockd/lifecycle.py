@@ -220,12 +220,12 @@ class Notifier:
         self.tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def tell(self, *states: str) -> None:
-        """Send assignments such as READY=1; that nobody listens is no error."""
+        """Send assignments such as READY=1; that nobody listens is no error, and nothing to wait for."""
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.sendto("\n".join(states).encode(), address)
+            sock.sendto("\n".join(states).encode(), socket.MSG_DONTWAIT, address)
 
 
 def _make_way(path: str) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import pytest
 from support.clients import PATIENCE, StreamClient, WebSocketClient, wait_until
 from support.http import ask
 from support.process import Glockd, Spawner, environment, glockd_command
+
+from glockd.lifecycle import Notifier
 
 UNITS = Path(__file__).parent.parent / "systemd"
 GLOCKD = Path(sys.executable).with_name("glockd")
@@ -54,6 +57,26 @@ def test_the_life_of_a_daemon_is_told(glockd: Spawner) -> None:
     daemon.gets(signal.SIGTERM)
     tells(daemon, "STOPPING=1")
     assert daemon.ends() == 0
+
+
+def test_a_service_manager_that_does_not_listen_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, ThreadPoolExecutor(1) as aside:
+        deaf.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        notifier = Notifier()
+
+        # unix(7): more than net.unix.max_dgram_qlen of them do not fit.
+        def tell() -> None:
+            for _ in range(1000):
+                notifier.tell("STATUS=fine")
+
+        telling = aside.submit(tell)
+        try:
+            telling.result(PATIENCE)
+        finally:
+            deaf.close()
 
 
 def test_the_watchdog_is_fed_often_enough(glockd: Spawner) -> None:
