@@ -14,7 +14,7 @@ from glockd import __version__
 OLD = ["g", "r", "i", "sg", "sr", "si", "d", "sd", "dump", "iam", "me", "who", "q"]
 NEW = [
     *("wait", "read", "share", "cancel", "lease", "token", "check", "explain"),
-    *("history", "notify", "kick", "bound", "ping", "version", "help", "auth"),
+    *("history", "find", "notify", "kick", "bound", "ping", "version", "help", "auth"),
 ]
 
 
@@ -57,7 +57,7 @@ def test_help_names_what_is_switched_on(daemon: Daemon) -> None:
 
 @pytest.mark.flags("-dump=false", "-registry=false", "-history=10")
 def test_help_leaves_out_what_is_switched_off(daemon: Daemon) -> None:
-    off = {"d", "sd", "dump", "who", "iam", "explain", "history", "kick"}
+    off = {"d", "sd", "dump", "who", "iam", "explain", "history", "find", "kick"}
     assert verbs_in_force(daemon) == [verb for verb in OLD + NEW if verb not in off]
 
 
