@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -95,7 +95,7 @@ class Daemon:
         self.loop = loop
         self.now = loop.time
         self.log = structlog.get_logger()
-        self.outbox: list[Notice] = []
+        self.outbox: deque[Notice] = deque()
         self.names: dict[str, Callable[[asyncio.BaseTransport], bytes]] = {
             "tcp": ip_address,
             "unix": UnixAddresses(),
@@ -150,21 +150,20 @@ class Daemon:
     def deliver(self) -> None:
         """Tell those concerned what is in the outbox."""
         outbox = self.outbox
+        turn = TELL
         while outbox:
-            notices = outbox[:TELL]
-            del outbox[:TELL]
-            for notice in notices:
-                if type(notice) is Granted:
-                    # Who has been hung up on meanwhile hears nothing any more.
-                    client = self._client(notice.waiter.session)
-                    if client is not None:
-                        client.granted(notice)
-                else:
-                    self._tell(notice)
-            if len(notices) == TELL:
+            if not turn:
                 # A lock that thousands of readers have waited for is worth thousands of system calls.
                 self.loop.call_soon(self.deliver)
                 break
+            turn -= 1
+            notice = outbox.popleft()
+            if type(notice) is Granted:
+                client = self.clients.get(notice.waiter.session)
+                if client is not None:
+                    client.granted(notice)
+            else:
+                self._tell(notice)
         self._arm()
 
     def part(self, session: Session, how: str, then: Callable[[], None]) -> None:

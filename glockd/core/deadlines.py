@@ -29,19 +29,24 @@ class Deadlines:
     def set(self, item: Timed, deadline: float) -> None:
         """Give `item` a deadline in monotonic seconds, in place of an earlier one; NEVER takes it away."""
         # A changed deadline leaves its old entry in the heap: finding it would cost a scan, and that the item
-        # has another deadline now shows that it is stale.
+        # has another deadline now shows that it is stale. `next` drops such entries.
         self._live += (deadline != NEVER) - (item.deadline != NEVER)
         item.deadline = deadline
         if deadline != NEVER:
             self._serial += 1
             heapq.heappush(self._heap, (deadline, self._serial, item))
-        if len(self._heap) > 2 * self._live + self.SMALL:
-            self._heap = [entry for entry in self._heap if entry[2].deadline == entry[0]]
-            heapq.heapify(self._heap)
+
+    def clear(self, item: Timed) -> None:
+        """Take away the deadline of an item that has one."""
+        self._live -= 1
+        item.deadline = NEVER
 
     def next(self) -> float:
         """The soonest deadline, NEVER if there is none."""
         heap = self._heap
+        if len(heap) > 2 * self._live + self.SMALL:
+            heap = self._heap = [entry for entry in heap if entry[2].deadline == entry[0]]
+            heapq.heapify(heap)
         while heap and heap[0][2].deadline != heap[0][0]:
             heapq.heappop(heap)
         return heap[0][0] if heap else NEVER

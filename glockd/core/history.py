@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from glockd.core.events import Notice
@@ -30,7 +30,9 @@ class Record(NamedTuple):
     detail: str  # why it was orphaned (closed, reset, dead peer), the cycle that was refused, else empty
 
 
-Entry = tuple[str, float, "Hold | Waiter", float, str]  # the fields of a Record
+# What is kept of an event. The less the better: memory that is run through costs throughput. So a hold stands for its
+# grant, if it came without a wait, and a hold with a time for its release.
+Entry: TypeAlias = "Hold | tuple[Hold, float] | Record"
 
 
 class History:
@@ -42,16 +44,17 @@ class History:
 
     def __init__(self, size: int) -> None:
         self._ring: deque[Entry] = deque(maxlen=size)
-        # A bound method of the ring: one call into C a record. The ring has bare tuples for the same reason.
+        # A bound method of the ring: one call into C a record.
         self.add: Callable[[Entry], None] = self._ring.append
 
     def records(self, name: bytes | None = None) -> Iterator[Record]:
         """The records of the lock `name` in both namespaces, or of all locks, oldest first."""
-        return (Record(*entry) for entry in self._ring if name is None or entry[2].name == name)
+        records = map(_record, self._ring)
+        return (record for record in records if name is None or record.subject.name == name)
 
     def latest(self) -> Iterator[Record]:
         """The records of all locks, newest first; not to be kept while more are added."""
-        return (Record(*entry) for entry in reversed(self._ring))
+        return map(_record, reversed(self._ring))
 
     def count(self) -> int:
         """How many records there are."""
@@ -66,12 +69,21 @@ class Journal(History):
         outbox: gets every record; whoever reads it empties it.
     """
 
-    def __init__(self, size: int, outbox: list[Notice]) -> None:
+    def __init__(self, size: int, outbox: deque[Notice]) -> None:
         super().__init__(size)
         keep = self.add
 
         def add(entry: Entry) -> None:
             keep(entry)
-            outbox.append(Record(*entry))
+            outbox.append(_record(entry))
 
         self.add = add
+
+
+def _record(entry: Entry) -> Record:
+    if isinstance(entry, Record):
+        return entry
+    if isinstance(entry, tuple):
+        hold, now = entry
+        return Record(RELEASED, now, hold, 0.0, "")
+    return Record(GRANTED, entry.since, entry, 0.0, "")

@@ -13,12 +13,11 @@ from glockd.core.history import (
     CANCELLED,
     EXPIRED,
     GRANTED,
-    KICKED,
-    ORPHANED,
     REFUSED,
     RELEASED,
     TIMED_OUT,
     History,
+    Record,
 )
 from glockd.core.sessions import Session
 from glockd.core.stats import TableStats
@@ -28,6 +27,7 @@ from glockd.core.stats import TableStats
 WHOLE = 1 << 29
 
 _new = object.__new__
+_new_tuple = tuple.__new__
 
 
 @final
@@ -88,11 +88,16 @@ class Waiter:
 
 @final
 class Lock:
-    """A lock that more than one session has to do with. One that is just held is its `Hold` and nothing else."""
+    """A lock that more than one session has had to do with since it was free.
 
-    __slots__ = ("holds", "size", "used", "waiters")
+    One that is just held is its `Hold` and nothing else.
+    """
 
-    def __init__(self, size: int = WHOLE) -> None:
+    __slots__ = ("holds", "name", "size", "table", "used", "waiters")
+
+    def __init__(self, table: LockTable, name: bytes, size: int = WHOLE) -> None:
+        self.table = table
+        self.name = name
         self.size = size  # how many units may be held
         self.used = 0  # the sum of the holds' weights, never above size
         self.holds: dict[Hashable, Hold] = {}  # in the order in which they were granted
@@ -107,8 +112,7 @@ class LockTable:
         kind: what the namespace is called: `exclusive` or `shared`.
         tokens: gives the fencing tokens, each larger than all before; shared between tables, and must not raise.
         deadlines: where leases and waits are put; shared between tables.
-        contended: the locks that somebody waits for, by kind and name; shared between tables, because a deadlock may
-            run through both.
+        contended: the locks that somebody waits for; shared between tables, because a deadlock may run through both.
     """
 
     def __init__(
@@ -116,12 +120,12 @@ class LockTable:
         kind: str,
         tokens: Iterator[int],
         deadlines: Deadlines,
-        contended: dict[tuple[str, bytes], Lock],
+        contended: dict[Lock, None],
         history: History | None = None,
     ) -> None:
         self.kind = kind
         self.stats = TableStats()
-        self.history = history
+        self._note = None if history is None else history.add
         self.waiting = 0  # how many sessions wait in line
         self._more_holds = 0  # holds beyond the first one of each lock
         self._tokens = tokens
@@ -150,7 +154,7 @@ class LockTable:
 
     def contended(self) -> list[bytes]:
         """The names that somebody waits for, those first that have been waited for longest."""
-        return [name for kind, name in self._contended if kind == self.kind]
+        return [lock.name for lock in self._contended if lock.table is self]
 
     def holds(self, name: bytes) -> Sequence[Hold]:
         """The holds of `name`, oldest first; none if it is free."""
@@ -166,13 +170,11 @@ class LockTable:
 
     def lines(self) -> Iterator[tuple[bytes, int]]:
         """The locks that somebody waits for, and how many do."""
-        return (
-            (name, len(lock.waiters)) for (kind, name), lock in self._contended.items() if kind == self.kind
-        )
+        return ((lock.name, len(lock.waiters)) for lock in self._contended if lock.table is self)
 
     def oldest_waiter(self) -> Waiter | None:
         """Who has waited longest in this namespace."""
-        first = (next(iter(lock.waiters)) for (kind, _), lock in self._contended.items() if kind == self.kind)
+        first = (next(iter(lock.waiters)) for lock in self._contended if lock.table is self)
         return min(first, key=lambda waiter: waiter.since, default=None)
 
     def count(self, name: bytes) -> int:
@@ -249,8 +251,9 @@ class LockTable:
                 holds.add(hold)
             else:
                 session.holds = {hold, *holds}
-            if self.history is not None:
-                self.history.add((GRANTED, now, hold, 0.0, ""))
+            note = self._note
+            if note is not None:
+                note(hold)
             return hold
         if type(found) is Hold:
             used = found.weight
@@ -262,7 +265,7 @@ class LockTable:
             return None
         if self.find(name, key) is not None:
             raise ValueError("the lock is held under that key")
-        return self._grant(self._widen(name), name, key, session, weight, now, 0.0)
+        return self._grant(self._widen(name), key, session, weight, now, 0.0)
 
     def wait(
         self,
@@ -300,16 +303,15 @@ class LockTable:
         )
         lock.waiters[waiter] = None
         session.waiters += (waiter,)
-        self._contended[self.kind, name] = lock
+        self._contended[lock] = None
         self.waiting += 1
-        cycle = deadlock.find_cycle(waiter, self._contended.values())
+        cycle = deadlock.find_cycle(waiter, self._contended)
         if cycle is not None:
-            self._leave(waiter)
-            self._narrow(name, lock)
+            self._leave(lock, waiter)
             self.stats.refused += 1
-            if self.history is not None:
+            if self._note is not None:
                 names = " -> ".join(one.address.decode() for one in (*cycle, cycle[0]))
-                self.history.add((REFUSED, now, waiter, 0.0, names))
+                self._note(Record(REFUSED, now, waiter, 0.0, names))
             return Refused(waiter, cycle)
         self._deadlines.set(waiter, deadline)
         return Queued(waiter)
@@ -348,12 +350,13 @@ class LockTable:
             else:
                 self.stats.held.add(now - found.since)
             if found.deadline != NEVER:
-                self._deadlines.set(found, NEVER)
-            if self.history is not None:
-                self.history.add((RELEASED, now, found, 0.0, ""))
+                self._deadlines.clear(found)
+            note = self._note
+            if note is not None:
+                note((found, now))
             return ()
         hold = found.holds.get(key)
-        return None if hold is None else self.drop(hold, now, RELEASED)
+        return None if hold is None else self._drop(found, hold, now, RELEASED, "")
 
     def drop(self, hold: Hold, now: float, why: str = RELEASED, detail: str = "") -> Sequence[Granted]:
         """End a hold that is in force and serve whoever waited longest.
@@ -369,12 +372,7 @@ class LockTable:
             del self._locks[hold.name]
             self._end(hold, now, why, detail)
             return ()
-        del found.holds[hold.key]
-        if found.holds:
-            self._more_holds -= 1
-        found.used -= hold.weight
-        self._end(hold, now, why, detail)
-        return self._serve(hold.name, found, now)
+        return self._drop(found, hold, now, why, detail)
 
     def withdraw(
         self, waiter: Waiter, now: float, why: str = CANCELLED, detail: str = ""
@@ -387,16 +385,16 @@ class LockTable:
         Returns:
             A `Granted` for every waiter that it had kept from its turn.
         """
-        lock = self._contended[self.kind, waiter.name]
-        self._leave(waiter)
+        lock = self._widen(waiter.name)
+        self._leave(lock, waiter)
         if why is TIMED_OUT:
             self.stats.timed_out += 1
         else:
             self.stats.cancelled += 1
         self.stats.waited.add(now - waiter.since)
-        if self.history is not None:
-            self.history.add((why, now, waiter, now - waiter.since, detail))
-        return self._serve(waiter.name, lock, now)
+        if self._note is not None:
+            self._note(Record(why, now, waiter, now - waiter.since, detail))
+        return self._serve(lock, now)
 
     def lease(self, hold: Hold, deadline: float) -> None:
         """Let a hold in force end at `deadline`, in monotonic seconds; NEVER takes the lease away."""
@@ -409,76 +407,101 @@ class LockTable:
     ) -> Hold | None:
         if weight > limit:
             return None
-        lock = self._locks[name] = Lock(size)
-        return self._grant(lock, name, key, session, weight, now, 0.0)
+        lock = self._locks[name] = Lock(self, name, size)
+        return self._grant(lock, key, session, weight, now, 0.0)
 
     def _widen(self, name: bytes) -> Lock:
         """The lock `name` in its roomy form."""
         found = self._locks[name]
         if type(found) is Lock:
             return found
-        lock = Lock()
+        lock = Lock(self, name)
         lock.holds[found.key] = found
         lock.used = found.weight
         self._locks[name] = lock
         return lock
 
-    def _narrow(self, name: bytes, lock: Lock) -> None:
-        """Put `name` back into the smallest form that says it all."""
-        if lock.waiters:
-            return
-        if not lock.holds:
-            del self._locks[name]
-        elif len(lock.holds) == 1 and lock.size == WHOLE:
-            (self._locks[name],) = lock.holds.values()
+    def _drop(self, lock: Lock, hold: Hold, now: float, why: str, detail: str) -> Sequence[Granted]:
+        del lock.holds[hold.key]
+        if lock.holds:
+            self._more_holds -= 1
+        lock.used -= hold.weight
+        self._end(hold, now, why, detail)
+        return self._serve(lock, now)
 
     def _grant(
-        self, lock: Lock, name: bytes, key: Hashable, session: Session, weight: int, now: float, waited: float
+        self, lock: Lock, key: Hashable, session: Session, weight: int, now: float, waited: float
     ) -> Hold:
-        hold = Hold(self, name, key, session, weight, next(self._tokens), now)
-        if lock.holds:
+        # In place, as in `take`: somebody may have waited for this.
+        hold = _new(Hold)
+        hold.table = self
+        hold.name = lock.name
+        hold.key = key
+        hold.session = session
+        hold.weight = weight
+        hold.token = next(self._tokens)
+        hold.since = now
+        hold.deadline = NEVER
+        holds = lock.holds
+        if holds:
             self._more_holds += 1
-        lock.holds[key] = hold
+        holds[key] = hold
         lock.used += weight
-        session.add(hold)
-        if self.history is not None:
-            self.history.add((GRANTED, now, hold, waited, ""))
+        if session.holds:
+            session.add(hold)
+        else:
+            session.holds = (hold,)
+        if self._note is not None:
+            self._note(Record(GRANTED, now, hold, waited, ""))
         return hold
 
-    def _serve(self, name: bytes, lock: Lock, now: float) -> Sequence[Granted]:
-        """Grant `name` to those in front who fit."""
+    def _serve(self, lock: Lock, now: float) -> Sequence[Granted]:
+        """Grant the lock to those in front who fit; forget it if nobody has to do with it any more."""
+        if not lock.waiters:
+            if not lock.holds:
+                del self._locks[lock.name]
+            return ()
         granted = []
+        stats = self.stats
         while lock.waiters:
             waiter = next(iter(lock.waiters))
             if lock.used + waiter.weight > waiter.limit:
                 break
+            self._leave(lock, waiter)
             waited = now - waiter.since
-            hold = self._grant(lock, name, waiter.key, waiter.session, waiter.weight, now, waited)
-            self._leave(waiter)
-            self.stats.granted_after_wait += 1
-            self.stats.waited.add(waited)
-            granted.append(Granted(waiter, hold, len(lock.holds)))
-        self._narrow(name, lock)
+            hold = self._grant(lock, waiter.key, waiter.session, waiter.weight, now, waited)
+            stats.granted_after_wait += 1
+            stats.waited.add(waited)
+            granted.append(_new_tuple(Granted, (waiter, hold, len(lock.holds))))
         return granted
 
-    def _leave(self, waiter: Waiter) -> None:
-        lock = self._contended[self.kind, waiter.name]
+    def _leave(self, lock: Lock, waiter: Waiter) -> None:
         del lock.waiters[waiter]
         if not lock.waiters:
-            del self._contended[self.kind, waiter.name]
+            del self._contended[lock]
         self.waiting -= 1
-        waiter.session.waiters = tuple(other for other in waiter.session.waiters if other is not waiter)
+        session = waiter.session
+        if len(session.waiters) == 1:
+            session.waiters = ()
+        else:
+            session.waiters = tuple(other for other in session.waiters if other is not waiter)
         if waiter.deadline != NEVER:
-            self._deadlines.set(waiter, NEVER)
+            self._deadlines.clear(waiter)
 
     def _end(self, hold: Hold, now: float, why: str, detail: str) -> None:
-        hold.session.discard(hold)
+        session = hold.session
+        if type(session.holds) is set:
+            session.discard(hold)
+        elif hold in session.holds:
+            session.holds = ()
         if hold.deadline != NEVER:
-            self._deadlines.set(hold, NEVER)
-        if why is ORPHANED or why is KICKED:
-            self.stats.orphans += 1
+            self._deadlines.clear(hold)
+        if why is RELEASED:
+            pass
         elif why is EXPIRED:
             self.stats.expired += 1
+        else:
+            self.stats.orphans += 1
         self.stats.held.add(now - hold.since)
-        if self.history is not None:
-            self.history.add((why, now, hold, 0.0, detail))
+        if self._note is not None:
+            self._note(Record(why, now, hold, 0.0, detail))

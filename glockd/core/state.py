@@ -29,7 +29,7 @@ class State:
             tokens = count(1)
         self.history = history
         self.deadlines = Deadlines()
-        contended: dict[tuple[str, bytes], Lock] = {}
+        contended: dict[Lock, None] = {}
         self.exclusive = LockTable("exclusive", tokens, self.deadlines, contended, self.history)
         self.shared = LockTable("shared", tokens, self.deadlines, contended, self.history)
         self.registry = Registry()

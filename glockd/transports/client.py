@@ -78,9 +78,12 @@ class Client(asyncio.Protocol):
 
     def granted(self, event: Granted) -> None:
         """Tell the client that its turn has come, and go on with what it sent meanwhile."""
-        if self.talk is not None and self.talk.waiter is event.waiter:
-            self.push(self.talk.granted(event))
-            self.regulate()
+        talk = self.talk
+        # Who has been hung up on meanwhile hears nothing any more.
+        if self.session is not None and talk is not None and talk.waiter is event.waiter:
+            self.push(talk.granted(event))
+            if talk.busy or self._paused:
+                self.regulate()
 
     def timed_out(self) -> None:
         """Tell the client that its wait has ended in vain, and go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, BaseTransport
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -24,7 +25,7 @@ class Door(Protocol):
     limits: Limits
     gate: Gate
     sweep: Sweep
-    outbox: list[Notice]  # what conversations leave for others; `deliver` empties it
+    outbox: deque[Notice]  # what conversations leave for others; `deliver` empties it
     now: Callable[[], float]  # monotonic seconds
     names: dict[str, Callable[[BaseTransport], bytes]]  # gives a client's address, by kind of transport
 

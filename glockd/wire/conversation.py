@@ -11,7 +11,7 @@ from glockd.core.history import CANCELLED, ORPHANED
 from glockd.core.locks import WHOLE, LockTable, Waiter
 from glockd.core.sessions import Session
 from glockd.core.state import State
-from glockd.wire.extensions import got, granted_reply, refuse, waited_in_vain
+from glockd.wire.extensions import got, refuse, waited_in_vain
 from glockd.wire.handlers import BARE, CAREFUL, HANDLERS, UNAUTHORISED, Handlers
 from glockd.wire.language import CANCELLED as CANCELLED_REPLY
 from glockd.wire.language import (
@@ -56,7 +56,7 @@ class Conversation:
     )
     unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
 
-    def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
+    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
         self.state = state
         self.uses = state.stats.uses
         self.session = session
@@ -111,8 +111,11 @@ class Conversation:
 
     def granted(self, event: Granted) -> bytes:
         """The reply to the wait that `event` ends; `resume` carries on behind it."""
-        self._stop_waiting()
-        return granted_reply(event)
+        # As _stop_waiting, in place: somebody has waited for this.
+        self.waiter = None
+        self.more = self.busy = self.ended or bool(self.unread)
+        waiter = event.waiter
+        return got(waiter.table, waiter.weight, waiter.name, event.holders)
 
     def timed_out(self) -> bytes:
         """The reply to the wait whose time is up; `resume` carries on behind it."""

@@ -37,7 +37,6 @@ from glockd.wire.language import (
 )
 
 if TYPE_CHECKING:
-    from glockd.core.events import Granted
     from glockd.core.locks import LockTable, Waiter
     from glockd.wire.conversation import Conversation
 
@@ -126,12 +125,6 @@ def got(table: LockTable, weight: int, name: bytes, holders: int) -> bytes:
         return GET_SUCCESS + name + LF
     success = COUNTED_GET_SUCCESS if table.kind == "exclusive" else SHARED_GET_SUCCESS
     return b"%d" % holders + success + name + LF
-
-
-def granted_reply(event: Granted) -> bytes:
-    """The reply to the wait that `event` ends."""
-    waiter = event.waiter
-    return got(waiter.table, waiter.weight, waiter.name, event.holders)
 
 
 def waited_in_vain(waiter: Waiter) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from glockd.core.events import Notice
 from glockd.core.sessions import Session
@@ -27,7 +28,7 @@ class LineConversation(Conversation):
     __slots__ = ()
     unread: bytes  # an unfinished line; behind a pause, whole lines too
 
-    def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
+    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
         super().__init__(state, session, policy, outbox)
         self.unread = b""
 

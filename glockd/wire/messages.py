@@ -26,7 +26,7 @@ class MessageConversation(Conversation):
     __slots__ = ("held_back", "spoken")
     unread: deque[bytes]
 
-    def __init__(self, state: State, session: Session, policy: Policy, outbox: list[Notice]) -> None:
+    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
         super().__init__(state, session, policy, outbox)
         self.unread = deque()
         self.held_back = 0  # their bytes

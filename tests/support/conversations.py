@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from glockd.core.events import Expired, Granted, Kicked, Notice, TimedOut
@@ -44,7 +45,7 @@ class ConversationDaemon:
         self.now = 1000.0
         self.state = State(history=history(flags), verbs=VERBS)
         self.policy = policy(flags)
-        self.outbox: list[Notice] = []
+        self.outbox: deque[Notice] = deque()
         self.kicked: list[Session] = []  # to go when all else has been told
         self.talks: dict[Session, ConversationClient] = {}
         self.serial = 0
@@ -61,7 +62,7 @@ class ConversationDaemon:
     def deliver(self) -> None:
         """Tell those concerned what has happened, until nothing more does."""
         while self.outbox or self.kicked:
-            notices = self.outbox[:]
+            notices = list(self.outbox)
             self.outbox.clear()
             for notice in notices:
                 self.tell(notice)
