@@ -299,29 +299,32 @@ def many_waiters(run: Run) -> Iterator[Row]:
 
 
 def history(run: Run) -> Iterator[Row]:
-    """Throughput with `-history 4096` against without."""
-    with LocalServer(core=SERVER_CORE) as off, LocalServer(["-history", "4096"], core=SERVER_CORE) as on:
-        for what, measure, target in (
-            ("ping-pong", pingpong_rate, 0.97),
-            ("100 commands a packet", pipelined_rate, None),
-        ):
-            ratios = compared(measure, on, off, run)
-            passed = None if target is None else statistics.median(ratios) > target
-            share = f"{(1 - statistics.median(ratios)) * 100:.1f} % ({len(ratios)} pairs)"
-            yield Row(
-                f"history of 4,096 events on: throughput lost, {what}",
-                "< 3 %" if target else "",
-                share,
-                passed,
-            )
+    """Throughput with `-history 4096` against without.
+
+    Each round has servers of its own: two that are alike differ by a percent, by where their memory happens to lie.
+    """
+    kinds = (("ping-pong", pingpong_rate, 0.97), ("100 commands a packet", pipelined_rate, None))
+    ratios: dict[str, list[float]] = {what: [] for what, _, _ in kinds}
+    for _ in range(run.rounds):
+        with LocalServer(core=SERVER_CORE) as off, LocalServer(["-history", "4096"], core=SERVER_CORE) as on:
+            for what, measure, _ in kinds:
+                ratios[what] += compared(measure, on, off, run, turns=2)
+    for what, _, target in kinds:
+        kept = statistics.median(ratios[what])
+        yield Row(
+            f"history of 4,096 events on: throughput lost, {what}",
+            "< 3 %" if target else "",
+            f"{(1 - kept) * 100:.1f} % ({len(ratios[what])} pairs)",
+            None if target is None else kept > target,
+        )
 
 
 def compared(
-    measure: Callable[[Address, Run], float], one: LocalServer, two: LocalServer, run: Run
+    measure: Callable[[Address, Run], float], one: LocalServer, two: LocalServer, run: Run, turns: int
 ) -> list[float]:
     """Ratios of rates, the two servers taking turns and swapping who is first."""
     ratios = []
-    for turn in range(2 * run.rounds):
+    for turn in range(turns):
         pair = {server: measure(server.tcp, run) for server in ((one, two) if turn % 2 else (two, one))}
         ratios.append(pair[one] / pair[two])
         run.say(f"{pair[one]:,.0f}/s against {pair[two]:,.0f}/s: {ratios[-1]:.3f}")
@@ -363,7 +366,7 @@ def against(other: LocalServer, name: str, run: Run) -> Iterator[Row]:
     """Ping-pong and pipelined rates of this tree against another server."""
     with LocalServer(core=SERVER_CORE) as server:
         for what, measure in (("ping-pong", pingpong_rate), ("100 commands a packet", pipelined_rate)):
-            ratios = compared(measure, server, other, run)
+            ratios = compared(measure, server, other, run, 2 * run.rounds)
             yield Row(f"{what}, against {name}", "≥ 0.97", middle(ratios), statistics.median(ratios) >= 0.97)
 
 
