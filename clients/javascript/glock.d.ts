@@ -73,6 +73,11 @@ export interface ConnectOptions {
   secret?: string;
   /** Gives up connecting. */
   signal?: AbortSignal;
+  /**
+   * Seconds that the daemon has for each reply that need not be waited for, and after the end of each wait; by default 10.
+   * Then the connection is given up. `Infinity` is for ever.
+   */
+  timeout?: number;
   /** What to use for ws:// and wss:// where the JavaScript has none: Node before version 22, with the package `ws`. */
   WebSocket?: new (url: string) => object;
 }

@@ -6,6 +6,8 @@
 const DEFAULT_SERVER = 'tcp://127.0.0.1:9999';
 /** The longest command that the daemon takes whole on a stream, in bytes without the line feed. */
 const MAX_LINE = 4095;
+/** Seconds that the daemon has for each reply that need not be waited for, unless told otherwise. */
+const TIMEOUT = 10;
 /** How many connections without a lock a LockManager keeps for later. */
 const MAX_IDLE = 8;
 /** Silence on a TCP connection, in milliseconds, after which the system asks whether the daemon is still there. */
@@ -47,6 +49,7 @@ export class Session {
   #holds = new Map(); // what is held, by the command that releases it
   #notified = false; // the daemon was told to push a line when it takes a lock back
   #nonce = nonce(); // no line but our own sentinel ends with it
+  #timeout; // seconds that the daemon has for a reply that need not be waited for
   #ended; // why the session ended
   #onEnd;
 
@@ -55,8 +58,9 @@ export class Session {
     this.#onEnd = resolve;
   });
 
-  static async connect(server, { secret, signal, WebSocket } = {}) {
+  static async connect(server, { secret, signal, timeout = TIMEOUT, WebSocket } = {}) {
     const session = new Session();
+    session.#timeout = timeout;
     session.#transport = await open(server || defaultServer(), {
       signal,
       WebSocket,
@@ -251,7 +255,7 @@ export class Session {
       const granted = (line) => {
         lock = this.#grant(mode, release, line);
       };
-      const [reply = ''] = await this.#exchange(words + normalise(name), { granted, undo, signal });
+      const [reply = ''] = await this.#exchange(words + normalise(name), { granted, undo, signal, wait });
       if (lock === undefined) {
         const code = refusal(reply) ?? 'refused';
         throw new GlockError(code === 'busy' && wait > 0 ? 'timeout' : code, reply);
@@ -365,8 +369,9 @@ export class Session {
    * @param {string} [request.trailer] a command whose reply belongs to this one
    * @param {string[]} [request.undo] what to send when signal aborts before the reply is there
    * @param {AbortSignal} [request.signal]
+   * @param {number} [request.wait] for how many seconds the daemon may put the reply off
    */
-  #exchange(command, { count = 1, last, listing = false, granted, trailer, undo, signal }) {
+  #exchange(command, { count = 1, last, listing = false, granted, trailer, undo, signal, wait = 0 }) {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) {
         reject(this.#ended);
@@ -374,7 +379,13 @@ export class Session {
       }
       signal?.throwIfAborted();
       const request = { lines: [], count, last, listing, granted };
+      const patience = 1000 * (wait + this.#timeout);
+      const timer =
+        patience < 2 ** 31 // more is more than setTimeout knows
+          ? setTimeout(() => this.#end(new GlockError('closed', `no reply within ${this.#timeout} s`)), patience)
+          : undefined;
       const abort = () => {
+        clearTimeout(timer);
         // The replies still to come are read by the way and dropped.
         request.granted = undefined;
         for (const command of undo ?? []) {
@@ -385,10 +396,12 @@ export class Session {
       };
       signal?.addEventListener('abort', abort, { once: true });
       request.resolve = (lines) => {
+        clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         resolve(lines);
       };
       request.reject = (error) => {
+        clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         reject(error);
       };

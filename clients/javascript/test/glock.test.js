@@ -376,6 +376,29 @@ test('a daemon that dies ends waits and locks', async (t) => {
   assert.equal(lock.lost, true);
 });
 
+test('a daemon that hangs is given up', async (t) => {
+  for (const ask of [(one) => one.ping(), (one) => one.tryLock('a'), (one) => one.lock('a', { wait: 0.02 })]) {
+    const one = await Session.connect(await scripted(t, []), { timeout: 0.05 });
+    await assert.rejects(ask(one), code('closed'));
+    assert.equal(one.error.code, 'closed');
+  }
+  const manager = new LockManager(await scripted(t, ['1 Lock Get Success: a']), { timeout: 0.05 });
+  await assert.rejects(
+    manager.request('a', () => 'done'),
+    code('lost'),
+  );
+});
+
+test('a wait may be longer than any timeout', async (t) => {
+  const [holder, waiter] = [await session(t), await Session.connect(undefined, { timeout: 0.05 })];
+  t.after(() => waiter.close());
+  const lock = await holder.lock('js patient');
+  const waits = [waiter.lock('js patient'), waiter.lock('js patient', { wait: 1e9 })];
+  await new Promise((resolve) => setTimeout(resolve, 100)); // twice the timeout
+  await lock.release();
+  await Promise.all(waits);
+});
+
 test('a WebSocket that must be listened to for errors is', async () => {
   class Strict extends EventEmitter {
     constructor() {
