@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 
-from glockd.core.events import Granted, Queued
+from glockd.core.events import Granted, Leased, Misspoken, Queued, Refused, Renamed
 from glockd.core.history import CANCELLED, ORPHANED, History, Record
 from glockd.core.sessions import Session
 from glockd.core.state import State
@@ -398,3 +398,128 @@ def test_a_daemon_tells_its_bound() -> None:
         conversation(policy=Policy(dead_peer_seconds=17)).receive(b"bound\n", 0.0)
         == b"17 Dead Peer Seconds\n"
     )
+
+
+# Where a line ends
+
+
+@pytest.mark.parametrize(("size", "empty_lines"), [(MAX_LINE - 1, 0), (MAX_LINE, 1)])
+def test_a_line_of_the_full_length_needs_no_end(size: int, empty_lines: int) -> None:
+    """The end that comes nevertheless is that of an empty line."""
+    name = b"n" * (size - 2)
+    wanted = b"1 Lock Get Success: " + name + b"\r\n"
+    for packets in (
+        [b"g " + name + b"\nping\n"],
+        [b"ping\ng " + name + b"\nping\n"],
+        [b"g " + name, b"\nping\n"],
+        [b"who\ng " + name, b"\nping\n"],
+        [b"g ", name, b"\n", b"ping\n"],
+    ):
+        talk = conversation()
+        said = [talk.receive(packets[0], 0.0), *turns(talk)]
+        if len(packets) > 1 and packets[0][-1:] == b"n":
+            assert said[-1] == (wanted if empty_lines else b"")
+        for packet in packets[1:]:
+            said += [talk.receive(packet, 0.0), *turns(talk)]
+        assert b"".join(said).removeprefix(PONG if packets[0][:1] == b"p" else b"") == wanted + PONG
+        assert talk.state.stats.invalid_commands == empty_lines
+
+
+def test_what_is_too_long_is_cut_into_lines() -> None:
+    talk = conversation()
+    # Both halves are lines, although no end has come.
+    said = talk.receive(b"g " + b"n" * (MAX_LINE - 2) + b"g " + b"m" * (MAX_LINE - 2) + b"pi", 0.0)
+    assert said.count(b"Success") == 2
+    assert said.endswith(b"m\r\n")
+    assert talk.receive(b"ng\n", 0.0) == PONG
+    assert talk.state.stats.invalid_commands == 0
+
+
+@pytest.mark.parametrize(
+    ("packets", "pongs", "invalid"),
+    [
+        # A client that sends C strings has a NUL behind each LF.
+        ([b"ping\n\0ping\n\0", b"ping\n\0"], [2, 1], 0),
+        ([b"ping\n\0pi", b"ng\n"], [1, 1], 0),
+        ([b"who\n\0ping\n\0", b"ping\n"], [1, 1], 0),
+        # At the start of a packet it is one of the line's.
+        ([b"\0ping\n"], [0], 1),
+        ([b"\0pi", b"ng\n", b"ping\n"], [0, 0, 1], 1),
+    ],
+)
+def test_a_nul_behind_a_line_is_none_of_the_next(
+    packets: list[bytes], pongs: list[int], invalid: int
+) -> None:
+    talk = conversation()
+    heard = [talk.receive(packet, 0.0) + b"".join(turns(talk)) for packet in packets]
+    assert [said.count(PONG) for said in heard] == pongs
+    assert talk.state.stats.invalid_commands == invalid
+
+
+def test_a_tls_handshake_ends_the_talk_without_more() -> None:
+    talk = conversation()
+    assert talk.receive(b"\x16\x03\x01\x02", 0.0) == b"0 No TLS Here\n"
+    assert (talk.over, talk.more, talk.unread) == (True, False, b"")
+    assert talk.receive(b"ping\n", 0.0) == b""
+    assert talk.policy.refused == {"tls": 1}
+
+
+@pytest.mark.parametrize(
+    "line", [b"cancelx\n", b"xcancel\n", b"cancel x\n", b"cancel\0\n", b"cancel cancel\n"]
+)
+def test_what_only_holds_the_word_cancels_nothing(line: bytes) -> None:
+    talk = conversation()
+    holder = another(talk)
+    holder.receive(b"g job\n", 0.0)
+    talk.receive(b"wait 9 job\n", 0.0)
+    for place in range(len(line)):
+        assert talk.receive(line[place : place + 1], 0.0) == b""
+    assert talk.receive(line + line + b"ping\n", 0.0) == b""
+    assert talk.receive(b"\tcancel \r\nping\n", 0.0) == b"0 Lock Get Failure: job\n1 Cancelled\n"
+    assert turns(talk) == [2 * PONG]
+    assert talk.state.stats.invalid_commands == 3
+
+
+def test_a_cancel_behind_other_lines_is_taken_out_of_them() -> None:
+    talk = conversation()
+    holder = another(talk)
+    holder.receive(b"g job\n", 0.0)
+    said = talk.receive(b"wait 9 job\nping\ncancel\nversion\ncan", 0.0)
+    assert said == b"0 Lock Get Failure: job\n1 Cancelled\n"
+    (rest,) = turns(talk)
+    assert rest.startswith(PONG + b"1 glockd ")
+    # The second is behind the end of the wait, and in its place.
+    assert talk.receive(b"cel\nwait 9 job\n", 0.0) == b"0 Nothing To Cancel\n"
+    assert talk.receive(b"cancel\ncancel\n", 0.0) == b"0 Lock Get Failure: job\n1 Cancelled\n"
+    assert turns(talk) == [b"0 Nothing To Cancel\n"]
+    assert talk.state.stats.commands[b"cancel"] == 4
+
+
+# What the daemon is told
+
+
+def test_the_daemon_is_told_of_a_wait_and_what_became_of_it() -> None:
+    talk = conversation()
+    holder = another(talk)
+    holder.receive(b"g a\nlease 9 a\n", 0.0)
+    (leased,) = holder.outbox
+    assert isinstance(leased, Leased)
+    assert leased.hold.deadline == 9.0
+    holder.outbox.clear()
+    talk.receive(b"g b\nwait 9 a\n", 0.0)
+    (queued,) = talk.outbox
+    assert isinstance(queued, Queued)
+    assert queued.waiter.session is talk.session
+    talk.outbox.clear()
+    holder.receive(b"lease inf a\n", 0.0)
+    assert holder.receive(b"wait 9 b\nping\n", 0.0) == b"0 Lock Get Deadlock: b\n"
+    assert turns(holder) == [PONG]
+    assert [type(event) for event in holder.outbox] == [Leased, Refused]
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_names_and_nonsense_are_reported_if_somebody_wants_to_know(verbose: bool) -> None:
+    talk = conversation(policy=Policy(verbose=verbose))
+    assert talk.receive(b"iam A\n what is this \r\n", 0.0) == b"1 ok\n"
+    told = [Renamed(talk.session), Misspoken(talk.session, b" what is this \r")] if verbose else []
+    assert list(talk.outbox) == told
