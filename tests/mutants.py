@@ -62,7 +62,7 @@ TESTS = tuple(
 # Hypothesis is here already, and pytest would rather have come first.
 COMMAND = ("-q", "-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 NEEDED = ("glockd", "tests", "docs", "pyproject.toml")
-LIMIT = 60  # seconds for the tests on one mutant; they take a tenth of it
+LIMIT = 120  # seconds for the tests on one mutant, should they wait for ever; they take a tenth of it
 MEMORY = 2 << 30  # bytes for the tests on one mutant, which may be a loop that fills a list
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -173,6 +173,13 @@ class Selection:
         phases = [phase for phase in hypothesis.Phase if phase.name not in ("shrink", "explain")]
         hypothesis.settings.register_profile("mutants", hypothesis.settings(), phases=phases)
         hypothesis.settings.load_profile("mutants")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        # Seconds of work and not of waiting, since others may use the machine. SIGPROF ends the process.
+        if self.seconds is not None:
+            signal.setitimer(signal.ITIMER_PROF, 2.0 + 4 * self.seconds[item.nodeid])
+        return (yield)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

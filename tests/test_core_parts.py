@@ -140,17 +140,15 @@ def test_as_many_stale_deadlines_are_kept_as_is_said() -> None:
 
 
 def test_deadlines_that_are_over_make_no_room_for_stale_ones() -> None:
-    deadlines, item = Deadlines(), Item()
+    deadlines, first, item = Deadlines(), Item(), Item()
     for now in range(100):
         deadlines.set(Item(), float(now))
-        deadlines.set(Item(), float(now))
         assert deadlines.pop(float(now)) is not None
-        assert deadlines.pop(float(now)) is not None
-    for later in range(300):
-        deadlines.set(item, 1000.0 - later)
+    deadlines.set(first, 1000.0)  # behind it the stale ones stay
+    for later in range(200):
         deadlines.set(item, 2000.0 + later)
-        deadlines.next()
-        assert len(deadlines._heap) <= 2 * 1 + Deadlines.SMALL
+        assert deadlines.next() == 1000.0
+        assert len(deadlines._heap) <= 2 * 2 + Deadlines.SMALL
 
 
 # Durations

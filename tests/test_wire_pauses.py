@@ -480,6 +480,16 @@ def test_what_only_holds_the_word_cancels_nothing(line: bytes) -> None:
     assert talk.state.stats.invalid_commands == 3
 
 
+def test_an_empty_line_before_a_cancel_stays_one() -> None:
+    talk = conversation()
+    holder = another(talk)
+    holder.receive(b"g job\n", 0.0)
+    talk.receive(b"wait 9 job\n", 0.0)
+    assert talk.receive(b"\ncancel\n", 0.0) == b"0 Lock Get Failure: job\n1 Cancelled\n"
+    assert turns(talk) == [b""]
+    assert talk.state.stats.invalid_commands == 1
+
+
 def test_a_cancel_behind_other_lines_is_taken_out_of_them() -> None:
     talk = conversation()
     holder = another(talk)
