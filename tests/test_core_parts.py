@@ -126,29 +126,27 @@ def test_stale_deadlines_do_not_pile_up(steps: list[tuple[int, float | str]]) ->
         assert len(deadlines._heap) <= 2 * len(live) + 4
 
 
-def test_as_many_stale_deadlines_are_kept_as_is_said() -> None:
+@pytest.mark.parametrize("before", ["nothing", "popped", "cleared", "taken away"])
+def test_as_many_stale_deadlines_are_kept_as_is_said(before: str) -> None:
+    """Twice as many entries as there are deadlines, and SMALL: fewer would cost time, more would cost memory."""
     deadlines, first, item = Deadlines(), Item(), Item()
-    deadlines.set(first, 1.0)
-    for later in range(200):
-        deadlines.set(item, 2.0 + later)
+    for now in range(0 if before == "nothing" else 100):
+        gone = Item()
+        deadlines.set(gone, float(now))
+        if before == "popped":
+            assert deadlines.pop(float(now)) is gone
+        elif before == "cleared":
+            deadlines.clear(gone)
+        else:
+            deadlines.set(gone, NEVER)
+        assert deadlines.next() == NEVER
+    deadlines.set(first, 1000.0)  # behind it the stale ones stay
     entries = 0
     for later in range(300):
-        deadlines.set(item, 300.0 + later)
-        deadlines.next()
-        entries = max(entries, len(deadlines._heap))
-    assert entries == 2 * 2 + Deadlines.SMALL
-
-
-def test_deadlines_that_are_over_make_no_room_for_stale_ones() -> None:
-    deadlines, first, item = Deadlines(), Item(), Item()
-    for now in range(100):
-        deadlines.set(Item(), float(now))
-        assert deadlines.pop(float(now)) is not None
-    deadlines.set(first, 1000.0)  # behind it the stale ones stay
-    for later in range(200):
         deadlines.set(item, 2000.0 + later)
         assert deadlines.next() == 1000.0
-        assert len(deadlines._heap) <= 2 * 2 + Deadlines.SMALL
+        entries = max(entries, len(deadlines._heap))
+    assert entries == 2 * 2 + Deadlines.SMALL
 
 
 # Durations

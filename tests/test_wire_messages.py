@@ -206,6 +206,11 @@ def test_a_long_listing_is_one_message(
     assert pong == b"1 pong\n"
     assert version.startswith(b"1 glockd ")
     assert bob.held_back == 0
+    # What is short is said at once again.
+    (short,) = bob.sends(b"d lock-1")
+    assert short.startswith(b"lock-1: ")
+    assert bob.resumes() == []
+    assert bob.sends(b"ping") == [b"1 pong\n"]
 
 
 def with_secret() -> tuple[ConversationDaemon, MessageClient]:

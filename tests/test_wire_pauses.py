@@ -127,6 +127,25 @@ def test_input_between_the_pieces_of_a_long_listing_waits(
         assert talk.receive(b"ng\n", 0.0) == PONG
 
 
+def test_a_plain_line_waits_for_the_rest_of_a_listing_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "SLICE", 1)
+    talk = conversation()
+    talk.receive(b"sg a\nsg b\n", 0.0)
+    said = talk.receive(b"dump shared\n", 0.0)
+    assert talk.receive(b"g job\n", 0.0) == b""
+    assert not talk.exclusive.is_held(b"job")
+    wanted = b"map[a:[address:0] b:[address:0]]\n1 Lock Get Success: job\r\n"
+    assert said + b"".join(turns(talk)) == wanted
+
+
+def test_a_plain_line_with_a_wrong_secret_is_the_last() -> None:
+    talk = conversation(policy=Policy(secrets=(b"s",)))
+    assert talk.receive(b"auth x\n", 0.0) == b"0 Not Authorised\n"
+    assert (talk.over, talk.more) == (True, False)
+    assert talk.receive(b"auth s\n", 0.0) == b""
+    assert talk.handlers is not talk.all_handlers()
+
+
 def test_a_lock_that_is_free_when_its_turn_comes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "SLICE", 2)
     talk = conversation()
@@ -317,6 +336,8 @@ def test_the_history_tells_how_a_wait_was_withdrawn(how: str, kind: str) -> None
 def test_a_policy_looks_closely_from_the_start_and_near_a_limit() -> None:
     assert Policy().unchecked == UNLIMITED
     assert Policy(max_session_locks=2).unchecked == 2
+    assert Policy(max_locks=MARGIN).unchecked == 0
+    assert Policy(max_locks=MARGIN + 1).unchecked == UNLIMITED
     policy = Policy(max_session_locks=7, max_locks=MARGIN + 5)
     for held, unchecked in ((0, 7), (4, 7), (5, 0), (6, 0), (4, 7)):
         policy.consider(held)

@@ -39,15 +39,25 @@ class Hold:
     """
 
     __slots__ = ("deadline", "key", "name", "session", "since", "table", "token", "weight")
-    # Given by the table, which makes it without a call.
-    table: LockTable
-    name: bytes
-    key: Hashable
-    session: Session
-    weight: int  # in units, or WHOLE
-    token: int
-    since: float  # monotonic seconds
-    deadline: float  # the end of its lease, or NEVER
+
+    def __init__(
+        self,
+        table: LockTable,
+        name: bytes,
+        key: Hashable,
+        session: Session,
+        weight: int,
+        token: int,
+        since: float,
+    ) -> None:
+        self.table = table
+        self.name = name
+        self.key = key
+        self.session = session
+        self.weight = weight  # in units, or WHOLE
+        self.token = token
+        self.since = since  # monotonic seconds
+        self.deadline = NEVER  # the end of its lease
 
 
 @final
@@ -222,7 +232,7 @@ class LockTable:
                 return self._take_sized(name, session, now, min(weight, size), min(limit, size), key, size)
             if weight > limit:
                 return None
-            # In place: this is the hot path, and the call of an __init__ would double its cost.
+            # As Hold(...), in place: this is the hot path, and the call would double its cost.
             hold = _new(Hold)
             hold.table = self
             hold.name = name
