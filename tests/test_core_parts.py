@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 from itertools import count
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,6 +148,21 @@ def test_as_many_stale_deadlines_are_kept_as_is_said(before: str) -> None:
         assert deadlines.next() == 1000.0
         entries = max(entries, len(deadlines._heap))
     assert entries == 2 * 2 + Deadlines.SMALL
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_deadlines_come_in_order_when_most_have_been_taken_away(seed: int) -> None:
+    random = Random(seed)
+    deadlines, items = Deadlines(), [Item() for _ in range(400)]
+    for item in items:
+        deadlines.set(item, random.random())
+    random.shuffle(items)
+    left, gone = items[:100], items[100:]
+    for item in gone:
+        deadlines.clear(item)
+    left.sort(key=lambda item: item.deadline)
+    assert [deadlines.pop(1.0) for _ in left] == left
+    assert deadlines.pop(1.0) is None
 
 
 # Durations
