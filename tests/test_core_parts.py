@@ -194,7 +194,7 @@ def test_what_took_no_time_counts_among_the_shortest() -> None:
 def test_counters_begin_at_nought() -> None:
     stats = Stats([b"g", b"r"])
     assert stats.commands == {b"g": 0, b"r": 0}
-    assert stats.invalid_commands == 0
+    assert (stats.invalid_commands, stats.lag.sum, sum(stats.lag.buckets)) == (0, 0.0, 0)
     assert list(stats.traffic) == list(TRANSPORTS)
     for traffic in stats.traffic.values():
         assert (traffic.connections, traffic.received, traffic.sent) == (0, 0, 0)

@@ -144,6 +144,19 @@ def test_a_lock_is_explained_in_full(scene: tuple[Lookers, list[LineConversation
     assert (over["holders"][0]["lease"], over["waiters"][1]["timeout"]) == (0.0, 0.0)
 
 
+def test_names_go_over_the_wire_as_they_are_and_without_spaces_between() -> None:
+    talk = Lookers().client()
+    nobody = b'{"holders":[],"waiters":[]}'
+    wanted = (
+        '1 {"name":"\u00e9t\u00e9 \U0001f512","exclusive":'.encode()
+        + nobody
+        + b',"shared":'
+        + nobody
+        + b"}\n"
+    )
+    assert talk.receive("explain \u00e9t\u00e9 \U0001f512\n".encode(), 0.0) == wanted
+
+
 def test_every_event_is_told_in_full(scene: tuple[Lookers, list[LineConversation]]) -> None:
     alice, bob, carol, dave, _ = scene[1]
     alice.receive(b"r job\n", 7.5004)
