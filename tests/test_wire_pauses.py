@@ -262,6 +262,14 @@ def test_a_long_listing_at_the_end_is_told_whole(monkeypatch: pytest.MonkeyPatch
     assert talk.over
 
 
+def test_a_pause_behind_the_last_line_is_none() -> None:
+    talk = conversation()
+    talk.receive(b"iam A\n", 0.0)
+    assert talk.receive(b"who", 0.0) == b""
+    assert talk.end_of_input(0.0) == b"address:0: A\n"
+    assert (talk.over, talk.more) == (True, False)
+
+
 def test_nobody_puts_a_long_reply_together_for_the_deaf() -> None:
     talk = conversation(State(history=History(5), verbs=VERBS), Policy(history=True))
     talk.receive(b"iam A\ng job\n", 0.0)
