@@ -49,7 +49,7 @@ class Letter:
 
     async def connects(self) -> None:
         server: Any = self.client._servers[0]
-        self.session = await came_of(server.session())
+        self.session = await came_of(server.spare())
         server.put_back(self.session)
 
     async def ask(self, data: bytes) -> tuple[int, str]:
