@@ -41,7 +41,6 @@ class AsyncLock:
         hold: Hold,
         on_lost: Callable[[AsyncLock], None] | None,
     ) -> None:
-        self.name = decode(hold.name)
         self.token = hold.token
         self.holders = hold.holders
         self._server = server
@@ -56,6 +55,11 @@ class AsyncLock:
                     session.later(lambda: on_lost(self))
 
             hold.on_lost.append(tell)
+
+    @property
+    def name(self) -> str:
+        """As that of `Lock`."""
+        return decode(self._hold.name)
 
     @property
     def lost(self) -> asyncio.Event:

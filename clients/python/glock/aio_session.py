@@ -43,6 +43,7 @@ class AsyncSession(asyncio.Protocol):
         self._opened: asyncio.Future[None] | None = None
         self.ended = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = float("inf")
         self._patience_ends = 0.0
         forks.guard(self)
 
@@ -132,19 +133,21 @@ class AsyncSession(asyncio.Protocol):
         # A timer for each question would cost as much as all else here, and hardly any would ever ring. So
         # one that is running is left alone, and looks again when it rings.
         ends = self.loop.time() + seconds
-        self._patience_ends = (
-            ends if alone else max(ends, self._patience_ends)
-        )  # behind a wait it may take longer
-        if self._timer is None or self._timer.when() > self._patience_ends:
+        if not alone and ends < self._patience_ends:
+            ends = self._patience_ends  # behind a wait it may take longer
+        self._patience_ends = ends
+        if ends < self._rings_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._ring_at(self._patience_ends)
+            self._ring_at(ends)
 
     def _ring_at(self, when: float) -> None:
+        self._rings_at = when
         self._timer = self.loop.call_at(when, self._ring) if when < float("inf") else None
 
     def _ring(self) -> None:
         self._timer = None
+        self._rings_at = float("inf")
         if self.talk.is_quiet:
             return
         if self.loop.time() >= self._patience_ends:

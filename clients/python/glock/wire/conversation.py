@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glock.errors import ConnectionLost, GlockError, LockLost, ProtocolError
 from glock.wire.language import decode
@@ -33,6 +33,10 @@ class Ask:
     patience: float = 0.0
     listing: bool = False
     opening: bool = False
+    due: int = field(init=False)  # reply lines
+
+    def __post_init__(self) -> None:
+        self.due = self.data.count(b"\n")
 
     @property
     def wants_nudge(self) -> bool:
@@ -57,7 +61,7 @@ class Slot:
 
     def __init__(self, ask: Ask, on_done: Callable[[], None] | None = None) -> None:
         self.ask = ask
-        self.due = ask.data.count(b"\n")
+        self.due = ask.due
         self.lines: list[bytes] = []
         self.error: GlockError | None = None
         self.done = False
