@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from glock.cli.keys import quitting
 from glock.cli.output import table
 from glock.client import Client
 from glock.errors import Disabled
@@ -89,12 +90,12 @@ def top(client: Client, delay: float, count: int | None) -> None:
             gauges = (now.stats.get(key, 0) for key in ("connections", "locks", "shared_locks", "orphans"))
             click.echo("\t".join([*map(str, gauges), f"{by_verb:.0f}"]))
         return
-    with Live(
-        picture(client, before, now, console.height - 8), console=console, screen=count is None
-    ) as live:
+    with (
+        quitting() as is_quit_within,
+        Live(picture(client, before, now, console.height - 8), console=console, screen=count is None) as live,
+    ):
         shown = 1
-        while shown < (count or NEVER):
-            time.sleep(delay)
+        while shown < (count or NEVER) and not is_quit_within(delay):
             before, now = now, Sample(client)
             live.update(picture(client, before, now, console.height - 8), refresh=True)
             shown += 1

@@ -330,17 +330,18 @@ def explain(talk: Conversation, name: bytes) -> Recipe[dict[str, Any]]:
 
 def history(talk: Conversation, name: bytes | None) -> Recipe[list[dict[str, Any]]]:
     yield from _need(talk)
-    result = yield from _json(line(b"history", name) if name is not None else b"history\n")
+    command = line(b"history", name) if name is not None else b"history\n"
+    result = yield from _json(command, "the daemon's -history turns it on")
     if not isinstance(result, list):
         raise ProtocolError("history did not answer with a list")
     return result
 
 
-def _json(command: bytes) -> Recipe[Any]:
+def _json(command: bytes, hint: str = "") -> Recipe[Any]:
     lines = yield Ask(command)
     _, text = number(lines[0])
     if text[:1] not in (b"{", b"["):
-        refuse(lines[0])
+        refuse(lines[0], hint)
     try:
         return json.loads(text)
     except ValueError:
@@ -352,7 +353,7 @@ def kick(talk: Conversation, session: bytes) -> Recipe[int]:
     lines = yield Ask(line(b"kick", session))
     count, text = number(lines[0])
     if text != b"Kicked: " + session:
-        refuse(lines[0])
+        refuse(lines[0], "kick is for the Unix socket, with -admin")
     return count
 
 
