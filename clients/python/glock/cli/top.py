@@ -65,9 +65,12 @@ def picture(client: Client, before: Sample, now: Sample, rows: int) -> Group:
         f"{stats.get('orphans', 0) + stats.get('shared_orphans', 0)}   ",
         ("commands/s ", "dim"),
         f"{sum(by_verb.values()):.0f}",
+        no_wrap=True,  # a line more would push the last one off the screen
+        overflow="ellipsis",
     )
     busy = sorted(((rate, verb) for verb, rate in by_verb.items() if rate > 0), reverse=True)
-    verbs = Text("  ".join(f"{verb} {rate:.0f}/s" for rate, verb in busy[:12]) or "quiet", "cyan")
+    spelled = "  ".join(f"{verb} {rate:.0f}/s" for rate, verb in busy[:12]) or "quiet"
+    verbs = Text(spelled, "cyan", no_wrap=True, overflow="ellipsis")
     if now.hidden:
         return Group(head, verbs, Text("who holds what is switched off (-dump=false)", "yellow"))
     held = [("exclusive", each) for each in now.exclusive] + [("shared", each) for each in now.shared]
