@@ -1,24 +1,29 @@
-"""The conversations that every client must pass, with the Python client: what `clients/README.md` tells
-of them."""
+"""The conversations that every client must pass, with both Python clients: see `clients/README.md`.
+
+What a letter does is written once, in `support.letters`. With the asyncio client each letter is a task, with
+the blocking one the main thread of a process; a wait is given up by cancelling the one, and by SIGINT to the
+other, as Control-C does.
+"""
+
+# Whether a process sleeps has no asyncio.Event.
+# ruff: noqa: ASYNC110
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from clients_support import SECONDS, Daemon, daemon
-from glock import Deadlock, LockBusy, LockLost, WaitTimeout
-from glock.address import parse
-from glock.aio_session import AsyncSession
-from glock.session import Options
-from glock.wire import recipes
-from glock.wire.conversation import Ask, Hold
-from glock.wire.language import encode, line, seconds
-from glock.wire.recipes import Recipe, Want
+from glock import AsyncClient
+from support import letters
+from support.letters import CANCELLED, Letter, Result, Step
 
 FILE = Path(__file__).parent.parent / "clients" / "conversations.json"
 CONVERSATIONS = json.loads(FILE.read_text("utf-8"))["conversations"]
@@ -30,146 +35,151 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield running
 
 
-def _lines(data: bytes, listing: bool = False) -> Recipe[list[bytes]]:
-    return (yield Ask(data, listing=listing))
+class Player(Protocol):
+    """Plays one letter, from `connects` to `hangs_up`."""
+
+    async def connects(self, url: str) -> None: ...
+
+    async def does(self, step: Step) -> Result: ...
+
+    async def gives_up(self) -> None:
+        """End the wait that `does` is in."""
+
+    async def hangs_up(self) -> None:
+        """Whatever it is in."""
 
 
-class Session:
-    """One letter of a conversation: one connection."""
+class TaskPlayer:
+    """A letter of the asyncio client. One task takes all its steps, since what is held is that task's."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
-        self.talk = session.talk
-        self.latest: dict[bytes, Hold] = {}
-        self.marked: dict[str, int] = {}
+    def __init__(self) -> None:
+        self.orders: asyncio.Queue[tuple[Step, asyncio.Future[Result]]] = asyncio.Queue()
 
-    async def ask(self, data: bytes) -> tuple[int, str]:
-        reply = (await self.session.run(_lines(data)))[0]
-        count, _, text = reply.partition(b" ")
-        return int(count), text.decode()
+    async def connects(self, url: str) -> None:
+        self.letter = Letter(AsyncClient(url))
+        await self.letter.connects()
+        self.task = asyncio.create_task(self.obeys())
 
-    async def get(self, want: Want) -> dict[str, Any]:
-        # A letter asks the daemon again for what it holds; `Client` would count that by itself.
-        key = (want.mode == "shared", want.name)
-        held = self.talk.holds.pop(key, None)
-        try:
-            hold = await self.session.run(recipes.acquire(self.talk, want))
-        except BaseException:
-            if held is not None:
-                self.talk.holds[key] = held
-            raise
-        self.latest[want.name] = hold
-        return {"ok": True, "count": hold.holders}
+    async def obeys(self) -> None:
+        while True:
+            step, answer = await self.orders.get()
+            try:
+                answer.set_result(await self.letter.does(step))
+            except asyncio.CancelledError:
+                self.task.uncancel()
+                answer.set_result(CANCELLED)
+            except Exception as error:
+                answer.set_exception(error)
 
-    async def release(self, name: bytes, shared: bool) -> dict[str, Any]:
-        hold = self.talk.holds.get((shared, name))
-        if hold is None:
-            done, _ = await self.ask(line(b"sr" if shared else b"r", name))
-            return {"ok": True} if done else {"ok": False, "error": "not held"}
-        try:
-            await self.session.run(recipes.release(self.talk, hold))
-        except LockLost:
-            return {"ok": False, "error": "not held"}
-        return {"ok": True}
+    async def does(self, step: Step) -> Result:
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.orders.put_nowait((step, answer))
+        return await asyncio.shield(answer)
 
-    async def does(self, step: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return await self.really_does(step)
-        except WaitTimeout:
-            error = "timeout"
-        except LockBusy:
-            error = "busy"
-        except Deadlock:
-            error = "deadlock"
-        except ValueError:
-            error = "bad name"
-        return {"ok": False, "error": error}
+    async def gives_up(self) -> None:
+        self.task.cancel()
 
-    async def really_does(self, step: dict[str, Any]) -> dict[str, Any]:
-        name = encode(step.get("name", ""))
-        wait = float(step.get("wait", 0))
-        run, talk = self.session.run, self.talk
-        match step["do"]:
-            case "lock":
-                return await self.get(Want(name, wait=wait))
-            case "read":
-                return await self.get(Want(name, "read", wait))
-            case "shared":
-                return await self.get(Want(name, "shared", wait, step.get("limit")))
-            case "release" | "release_shared" as what:
-                return await self.release(name, what == "release_shared")
-            case "inspect":
-                return {"locked": await run(recipes.inspect(talk, name))}
-            case "inspect_shared":
-                count = await run(recipes.inspect_shared(talk, name))
-                return {"locked": count > 0, "count": count}
-            case "holders" | "holders_shared" as what:
-                found = await run(recipes.holders(talk, name, what == "holders_shared"))
-                return {"holders": [each.who for each in found], "count": len(found)}
-            case "lease":
-                done, _ = await self.ask(line(b"lease", seconds(float(step["seconds"])), name))
-                return {"ok": True} if done else {"ok": False, "error": "not held"}
-            case "token":
-                token, _ = await self.ask(line(b"token", name))
-                return {"ok": True, "token": token} if token else {"ok": False, "error": "not held"}
-            case "check":
-                return {"current": await run(recipes.check(talk, step["token"], name))}
-            case "lost":
-                return {"lost": self.latest[name].lost is not None}
-            case "iam":
-                done, _ = await self.ask(line(b"iam", name) if name else b"iam\n")
-                return {"ok": done == 1}
-            case "me":
-                _, text = await self.ask(b"me\n")
-                address, _, given = text.partition(" ")
-                return {"address": address, "name": given}
-            case "who":
-                peers = await run(recipes.who(talk, name or None))
-                return {"names": sorted((peer.name for peer in peers), key=str.encode)}
-            case "stats":
-                return await run(recipes.stats(talk))
-            case "mark":
-                self.marked = await run(recipes.stats(talk))
-                return {}
-            case "grown":
-                now = await run(recipes.stats(talk))
-                return {key: value - self.marked.get(key, 0) for key, value in now.items()}
-            case "ping":
-                await run(recipes.ping(talk))
-                return {"ok": True}
-            case "version":
-                return {"ok": talk.version.startswith("glockd ")}
-            case "bound":
-                return {"ok": await run(recipes.bound(talk)) > 0}
-            case "raw":
-                return await self.raw(step["send"].encode() + b"\n", step["hear"])
-        raise AssertionError(f"unknown step {step}")
+    async def hangs_up(self) -> None:
+        while self.task.cancel() and not self.task.done():
+            await asyncio.wait([self.task], timeout=0)
+        await self.letter.hangs_up()
 
-    async def raw(self, data: bytes, hear: list[str]) -> dict[str, Any]:
-        if not hear:
-            messages, transport = self.session._messages, self.session._transport
-            assert transport is not None
-            transport.write(messages.encode(data) if messages else data)
-            return {}
-        assert len(hear) == 1, "no conversation types a line that has several replies"
-        heard = await self.session.run(_lines(data))
-        assert [each.decode() for each in heard] == hear
-        return {}
+
+class ProcessPlayer:
+    """A letter of the blocking client, in a process that can play another when this one has hung up."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "dev", "-W", "error", "-m", letters.__name__],
+            cwd=Path(__file__).parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.is_playing = self.is_busy = False
+
+    async def orders(self, order: Step) -> Result:
+        self.is_busy = True
+        result = await asyncio.to_thread(self.tells, order)
+        self.is_busy = False
+        return result
+
+    def tells(self, order: Step) -> Result:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the letter's process has ended; its standard error tells why"
+        return dict(json.loads(answer))
+
+    async def connects(self, url: str) -> None:
+        self.is_playing = True
+        await self.orders({"connect": url})
+
+    async def does(self, step: Step) -> Result:
+        return await self.orders(step)
+
+    async def gives_up(self) -> None:
+        # CPython forgets a signal that comes just before a system call until that ends: let it be in there.
+        while self.state() != "S":
+            await asyncio.sleep(0.001)
+        self.process.send_signal(signal.SIGINT)
+
+    def state(self) -> str:
+        """R while it runs, S while it waits for something: proc_pid_stat(5)."""
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    async def hangs_up(self) -> None:
+        if self.is_busy:
+            self.process.kill()  # nobody reads its answer any more
+        else:
+            await self.orders({"do": "hang_up"})
+            self.is_playing = False
+
+    def ends(self) -> None:
+        with self.process as process:
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Callable[[], ProcessPlayer]]:
+    """Those that have hung up play again: starting one takes longer than most conversations."""
+    started: list[ProcessPlayer] = []
+
+    def free() -> ProcessPlayer:
+        for player in started:
+            if not player.is_playing and player.process.poll() is None:
+                return player
+        started.append(ProcessPlayer())
+        return started[-1]
+
+    yield free
+    for player in started:
+        player.ends()
 
 
 class Conversation:
-    """Plays one, on one transport."""
+    """Plays one, on one transport.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        players: makes one for each letter.
+    """
+
+    def __init__(self, url: str, players: Callable[[], Player]) -> None:
         self.url = url
-        self.sessions: dict[str, Session] = {}
+        self.players = players
+        self.playing: dict[str, Player] = {}
         self.kept: dict[str, Any] = {}
-        self.started: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self.started: dict[str, tuple[Player, asyncio.Task[Result]]] = {}
 
-    async def session(self, letter: str) -> Session:
-        if letter not in self.sessions:
-            self.sessions[letter] = Session(await AsyncSession.open(parse(self.url), Options()))
-        return self.sessions[letter]
+    async def player(self, letter: str) -> Player:
+        if letter not in self.playing:
+            player = self.players()
+            await player.connects(self.url)
+            self.playing[letter] = player
+        return self.playing[letter]
 
     def meant(self, value: Any) -> Any:
         if isinstance(value, str) and value.startswith("$"):
@@ -178,7 +188,7 @@ class Conversation:
             return [self.meant(each) for each in value]
         return value
 
-    async def plays(self, steps: list[dict[str, Any]]) -> None:
+    async def plays(self, steps: list[Step]) -> None:
         for step in steps:
             try:
                 async with asyncio.timeout(SECONDS + 5):
@@ -189,53 +199,60 @@ class Conversation:
                 error.add_note(f"in step {step}")
                 raise
 
-    async def step(self, step: dict[str, Any]) -> None:
-        result: dict[str, Any]
+    async def step(self, step: Step) -> None:
         if step["do"] == "cancel":
-            self.started[step["later"]].cancel()
+            player, task = self.started[step["later"]]
+            if not task.done():
+                await player.gives_up()
+            return
+        if step["do"] == "hang_up":
+            await self.playing.pop(step["client"]).hangs_up()
             return
         if step["do"] == "await":
-            try:
-                result = await self.started[step["later"]]
-            except asyncio.CancelledError:
-                result = {"ok": False, "error": "cancelled"}
-        elif step["do"] == "hang_up":
-            session = self.sessions.pop(step["client"])
-            session.session.close("hangs up")
-            return
+            _, task = self.started[step["later"]]
+            result = await task
         else:
-            session = await self.session(step["client"])
+            player = await self.player(step["client"])
             if "later" in step:
-                self.started[step["later"]] = asyncio.ensure_future(session.does(step))
+                self.started[step["later"]] = player, asyncio.create_task(player.does(step))
                 await asyncio.sleep(0)
                 return
-            result = await session.does(step)
+            result = await player.does(step)
             deadline = asyncio.get_running_loop().time() + SECONDS
             while "until" in step and not self.has(result, step["until"]):
                 assert asyncio.get_running_loop().time() < deadline, result
                 await asyncio.sleep(0.01)
-                result = await session.does(step)
+                result = await player.does(step)
         for variable, field in step.get("keep", {}).items():
             self.kept[variable] = result[field]
         assert self.has(result, step.get("is", {})), result
         for key, value in step.get("over", {}).items():
             assert result[key] > self.meant(value), result
 
-    def has(self, result: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    def has(self, result: Result, wanted: Result) -> bool:
         return all(result.get(key, 0) == self.meant(value) for key, value in wanted.items())
 
     async def ends(self) -> None:
-        for task in self.started.values():
+        for player in self.playing.values():
+            await player.hangs_up()
+        for _, task in self.started.values():
             task.cancel()
-        for session in self.sessions.values():
-            session.session.close("the conversation is over")
-            await session.session.ended.wait()
+
+
+@pytest.fixture(params=["AsyncClient", "Client"])
+def players(request: pytest.FixtureRequest) -> Callable[[], Player]:
+    if request.param == "Client":
+        found: Callable[[], Player] = request.getfixturevalue("processes")
+        return found
+    return TaskPlayer
 
 
 @pytest.mark.parametrize("door", ["tcp", "unix", "ws"])
 @pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda each: each["title"])
-async def test_conversation(server: Daemon, door: str, conversation: dict[str, Any]) -> None:
-    played = Conversation({"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[door])
+async def test_conversation(
+    server: Daemon, players: Callable[[], Player], door: str, conversation: dict[str, Any]
+) -> None:
+    played = Conversation({"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[door], players)
     try:
         await played.plays(conversation["steps"])
     finally:

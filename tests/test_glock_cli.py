@@ -88,7 +88,17 @@ def test_kick(server: Daemon) -> None:
         assert (result.stdout, result.returncode) == ("1 kicked\n", 0)
     assert glock(server.unix_url, "kick", "to be kicked").returncode == 1
     refused = glock(server.url, "kick", "to be kicked")
-    assert (refused.returncode, "switched this command off" in refused.stderr) == (81, True)
+    assert refused.returncode == 81
+    assert refused.stderr == (
+        "glock: the server's operator has switched this command off: kick is for the Unix socket, with -admin\n"
+    )
+
+
+def test_without_a_history_it_is_said_how_to_have_one(tmp_path: Path) -> None:
+    with daemon(tmp_path) as server:
+        result = glock(server.url, "history")
+    assert result.returncode == 81
+    assert result.stderr.endswith("switched this command off: the daemon's -history turns it on\n")
 
 
 def test_top_in_a_pipe_is_a_line_a_sample(server: Daemon, holder: Client) -> None:
@@ -101,12 +111,13 @@ def test_top_in_a_pipe_is_a_line_a_sample(server: Daemon, holder: Client) -> Non
     assert rate > 0, "at least its own questions"
 
 
-def test_top_on_a_terminal_is_a_screen(server: Daemon, holder: Client) -> None:
+@pytest.mark.parametrize(("key", "code"), [("q", 0), ("Control-C", 130)])
+def test_top_on_a_terminal_is_a_screen(server: Daemon, holder: Client, key: str, code: int) -> None:
     command = [sys.executable, "-m", "glock", "top", "-d", "0.1"]
     terminal = Terminal(*command, GLOCK_SERVER=server.url, TERM="xterm", COLUMNS="120", LINES="40")
     terminal.shows("glock top").shows("the holder").shows("/s").shows("the holder")
-    terminal.types("\x03")
-    assert terminal.ends() == 130
+    terminal.types("\x03" if key == "Control-C" else key)
+    assert terminal.ends() == code
 
 
 def test_names_cannot_command_the_terminal(server: Daemon) -> None:

@@ -41,7 +41,6 @@ class AsyncLock:
         hold: Hold,
         on_lost: Callable[[AsyncLock], None] | None,
     ) -> None:
-        self.name = decode(hold.name)
         self.token = hold.token
         self.holders = hold.holders
         self._server = server
@@ -56,6 +55,11 @@ class AsyncLock:
                     session.later(lambda: on_lost(self))
 
             hold.on_lost.append(tell)
+
+    @property
+    def name(self) -> str:
+        """As that of `Lock`."""
+        return decode(self._hold.name)
 
     @property
     def lost(self) -> asyncio.Event:
@@ -127,11 +131,13 @@ class _Guard:
     """The body of one `async with`: cancelled when its lock is lost, which then comes out as the loss
     (as asyncio.timeout)."""
 
-    def __init__(self, lock: AsyncLock, hold: Hold) -> None:
+    __slots__ = ("_cancelling", "_hold", "_interrupted", "_task", "lock")
+
+    def __init__(self, lock: AsyncLock, task: asyncio.Task[Any] | None) -> None:
         self.lock = lock
-        self._hold = hold
-        self._task = asyncio.current_task()
-        self._cancelling = self._task.cancelling() if self._task is not None else 0
+        self._hold = hold = lock._hold
+        self._task = task
+        self._cancelling = task.cancelling() if task is not None else 0
         self._interrupted = False
         hold.on_lost.append(self._interrupt)
         if hold.lost is not None:
@@ -142,15 +148,16 @@ class _Guard:
             self._interrupted = True
             self._task.cancel()
 
-    async def leave(self, error: BaseException | None) -> None:
-        if self._interrupt in self._hold.on_lost:
+    def leave(self, error: BaseException | None) -> BaseException | None:
+        """The body has ended, by `error`. Returns what is left of that."""
+        if self._hold.lost is None:
             self._hold.on_lost.remove(self._interrupt)
         task, self._task = self._task, None
         if self._interrupted and task is not None:
             ours = task.uncancel() <= self._cancelling
             if ours and isinstance(error, asyncio.CancelledError):
-                error = None  # nobody else wanted the cancellation
-        await self.lock.__aexit__(None, error, None)
+                return None  # nobody else wanted the cancellation
+        return error
 
 
 class AsyncLockRequest(Scope, AsyncContextDecorator):
@@ -176,17 +183,19 @@ class AsyncLockRequest(Scope, AsyncContextDecorator):
             Unreachable, ConnectionLost, NotAuthorised, Disabled, LimitReached, Unsupported: see
             `glock.errors`.
         """
-        return await self._client._acquire(self.want, self._on_lost)
+        return await self._client._acquire(self.want, self._on_lost, asyncio.current_task())
 
     async def __aenter__(self) -> AsyncLock:
-        lock = await self.acquire()
-        self._entered.push(asyncio.current_task(), _Guard(lock, lock._hold))
+        task = asyncio.current_task()
+        lock = await self._client._acquire(self.want, self._on_lost, task)
+        self._entered.push(task, _Guard(lock, task))
         return lock
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._entered.pop(asyncio.current_task()).leave(error)
+        guard = self._entered.pop(asyncio.current_task())
+        await guard.lock.__aexit__(None, guard.leave(error), None)
 
     def __call__(self, function: F) -> F:
         if not inspect.iscoroutinefunction(function):
@@ -202,28 +211,37 @@ class _AsyncServer:
         self._options = options
         self._idle: list[AsyncSession] = []
         self._all: set[AsyncSession] = set()
-        self._own: weakref.WeakKeyDictionary[asyncio.Task[Any], AsyncSession] = weakref.WeakKeyDictionary()
+        self._own: dict[weakref.ref[asyncio.Task[Any]], AsyncSession] = {}  # those that hold something
         self._closed = False
 
-    async def session(self) -> AsyncSession:
-        """The current task's, if it holds something, or else an idle or new one."""
-        task = asyncio.current_task()
-        own = self._own.get(task) if task is not None else None
-        if own is not None and own.taken:
-            if own.talk.closed is not None:
-                # No new connection as long as locks that were lost are believed to be held.
-                raise own.talk.closed
-            return own
-        return await self.spare()
+    def own(self, task: asyncio.Task[Any] | None) -> AsyncSession | None:
+        """The task's, if it holds something.
 
-    async def spare(self) -> AsyncSession:
-        """One that holds nothing."""
+        Raises:
+            ConnectionLost: … or believes that it does.
+        """
+        own = self._own.get(weakref.ref(task)) if self._own and task is not None else None
+        if own is None or not own.taken:
+            return None
+        if own.talk.closed is not None:
+            # No new connection as long as locks that were lost are believed to be held.
+            raise own.talk.closed
+        return own
+
+    def idle(self) -> AsyncSession | None:
+        """One that holds nothing, if there is any."""
         loop = asyncio.get_running_loop()
         while self._idle:
             session = self._idle.pop()
             if session.talk.closed is None and session.loop is loop:
                 return session
             self.put_back(session)
+        return None
+
+    async def spare(self) -> AsyncSession:
+        """One that holds nothing, idle or new."""
+        if (idle := self.idle()) is not None:
+            return idle
         if self._closed:
             raise RuntimeError("this client is closed")
         session = await AsyncSession.open(self.address, self._options)
@@ -239,20 +257,20 @@ class _AsyncServer:
             self._all.discard(session)
             session.close("not needed any more")
 
-    def take(self, session: AsyncSession) -> None:
-        """The current task has got a lock on it."""
+    def take(self, session: AsyncSession, task: asyncio.Task[Any] | None) -> None:
+        """The task has got a lock on it."""
         session.taken += 1
-        task = asyncio.current_task()
-        if task is not None:
-            self._own[task] = session
+        if session.owner is None and task is not None:
+            session.owner = weakref.ref(task)
+            self._own[session.owner] = session
 
     def let_go(self, session: AsyncSession) -> None:
-        """A lock on it has been released."""
+        """A lock on it has been released, by whichever task."""
         session.taken -= 1
         if not session.taken:
-            task = asyncio.current_task()
-            if task is not None and self._own.get(task) is session:
-                del self._own[task]
+            if session.owner is not None and self._own.get(session.owner) is session:
+                del self._own[session.owner]
+            session.owner = None
             self.put_back(session)
 
     async def close(self) -> None:
@@ -340,12 +358,14 @@ class AsyncClient:
     ) -> AsyncLockRequest:
         return AsyncLockRequest(self, Want(encode(name), mode, wait, limit, lease), on_lost)
 
-    async def _acquire(self, want: Want, on_lost: Callable[[AsyncLock], None] | None) -> AsyncLock:
+    async def _acquire(
+        self, want: Want, on_lost: Callable[[AsyncLock], None] | None, task: asyncio.Task[Any] | None
+    ) -> AsyncLock:
         server = self._server(want.name)
-        session = await server.session()
+        session = server.own(task) or server.idle() or await server.spare()
         try:
             hold = await session.run(recipes.acquire(session.talk, want))
-            server.take(session)
+            server.take(session, task)
         except BaseException:
             if not session.taken:
                 server.put_back(session)

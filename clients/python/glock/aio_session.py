@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import weakref
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from glock import forks
 from glock.address import Address
 from glock.errors import ProtocolError, Unreachable
 from glock.session import Options, unreachable
 from glock.sockets import tune
-from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Ask, Conversation, Pause, Slot
+from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Conversation, Pause, Slot
 from glock.wire.recipes import Recipe, open_conversation
 from glock.wire.websocket import Messages
 
@@ -28,11 +29,13 @@ class AsyncSession(asyncio.Protocol):
 
     Attributes:
         taken: how many `AsyncLock` objects of this session have not been released yet.
+        owner: the task that has got them; None if `taken` is 0, or nobody knows.
     """
 
     def __init__(self, options: Options, messages: Messages | None) -> None:
         self.talk = Conversation()
         self.taken = 0
+        self.owner: weakref.ref[asyncio.Task[Any]] | None = None
         self.loop = asyncio.get_running_loop()
         self._timeout = options.timeout
         self._transport: asyncio.Transport | None = None
@@ -40,6 +43,7 @@ class AsyncSession(asyncio.Protocol):
         self._opened: asyncio.Future[None] | None = None
         self.ended = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = float("inf")
         self._patience_ends = 0.0
         forks.guard(self)
 
@@ -83,8 +87,16 @@ class AsyncSession(asyncio.Protocol):
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     step = recipe.send([])
-                else:
-                    step = recipe.send(await self._ask(step))
+                    continue
+                slot = Slot(step)
+                answered = self._ask(slot)
+                if answered is not None:
+                    try:
+                        await answered
+                    except BaseException:
+                        self._give_up(slot)
+                        raise
+                step = recipe.send(slot.result())
         except StopIteration as done:
             result: T = done.value
             return result
@@ -92,50 +104,50 @@ class AsyncSession(asyncio.Protocol):
             self.close(str(error))
             raise
 
-    async def _ask(self, ask: Ask) -> list[bytes]:
-        slot = Slot(ask)
+    def _ask(self, slot: Slot) -> asyncio.Future[None] | None:
+        """Send it. The future is done when the slot is; None: the slot is done already."""
         alone = self.talk.is_quiet
         self.talk.submit(slot)
         self._flush()
-        if not slot.done:
-            answered: asyncio.Future[None] = self.loop.create_future()
+        if slot.done:
+            return None
+        answered: asyncio.Future[None] = self.loop.create_future()
 
-            def wake() -> None:
-                if not answered.done():
-                    answered.set_result(None)
+        def wake() -> None:
+            if not answered.done():
+                answered.set_result(None)
 
-            slot.on_done = wake
-            nudger = _Nudger(self, slot) if ask.wants_nudge and not self.talk.modern else None
-            self._expect_answer(self._timeout + ask.patience, alone)
-            try:
-                await answered
-            except BaseException:
-                self.talk.abandon(slot)
-                self._expect_answer(self._timeout, True)
-                self._flush()
-                raise
-            finally:
-                if nudger is not None:
-                    nudger.cancel()
-        return slot.result()
+        slot.on_done = wake
+        if not self.talk.modern and slot.ask.wants_nudge:
+            _Nudger(self, slot)
+        self._expect_answer(self._timeout + slot.ask.patience, alone)
+        return answered
+
+    def _give_up(self, slot: Slot) -> None:
+        """Nobody waits for the answer any more: leave nothing behind."""
+        self.talk.abandon(slot)
+        self._expect_answer(self._timeout, True)
+        self._flush()
 
     def _expect_answer(self, seconds: float, alone: bool) -> None:
         # A timer for each question would cost as much as all else here, and hardly any would ever ring. So
         # one that is running is left alone, and looks again when it rings.
         ends = self.loop.time() + seconds
-        self._patience_ends = (
-            ends if alone else max(ends, self._patience_ends)
-        )  # behind a wait it may take longer
-        if self._timer is None or self._timer.when() > self._patience_ends:
+        if not alone and ends < self._patience_ends:
+            ends = self._patience_ends  # behind a wait it may take longer
+        self._patience_ends = ends
+        if ends < self._rings_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._ring_at(self._patience_ends)
+            self._ring_at(ends)
 
     def _ring_at(self, when: float) -> None:
+        self._rings_at = when
         self._timer = self.loop.call_at(when, self._ring) if when < float("inf") else None
 
     def _ring(self) -> None:
         self._timer = None
+        self._rings_at = float("inf")
         if self.talk.is_quiet:
             return
         if self.loop.time() >= self._patience_ends:
@@ -181,7 +193,8 @@ class AsyncSession(asyncio.Protocol):
             if self._opened is not None and not self._opened.done():
                 self._open(self._messages)
         self.talk.feed(data)
-        self._flush()
+        if self.talk.has_outgoing or self.talk.closed is not None:
+            self._flush()
 
     def _open(self, messages: Messages) -> None:
         assert self._opened is not None
@@ -227,20 +240,19 @@ class AsyncSession(asyncio.Protocol):
 
 
 class _Nudger:
-    """Asks again and again, ever more rarely, until the slot is done; the original loses what it does
-    not like."""
+    """Asks again and again, ever more rarely, until the slot is done or abandoned; the original loses what
+    it does not like."""
 
     def __init__(self, session: AsyncSession, slot: Slot) -> None:
         self._session = session
         self._slot = slot
         self._delay = FIRST_NUDGE
-        self._timer = session.loop.call_later(self._delay, self._nudge)
+        session.loop.call_later(self._delay, self._nudge)
 
     def _nudge(self) -> None:
+        if self._slot.done or self._slot.on_done is None:
+            return
         self._session.talk.nudge(self._slot)
         self._session._flush()
         self._delay = min(self._delay * 2, LAST_NUDGE)
-        self._timer = self._session.loop.call_later(self._delay, self._nudge)
-
-    def cancel(self) -> None:
-        self._timer.cancel()
+        self._session.loop.call_later(self._delay, self._nudge)

@@ -31,17 +31,14 @@ class Lock:
     """A lock that is held, until `release`, the end of its `with`, the client's `close`, or its loss.
 
     Attributes:
-        name: as the daemon knows it: white space at the ends is gone, each run inside is one space.
         token: fencing token, larger than that of every earlier grant of any lock; None for a shared lock, and
-            from the
-            original glockd, which has none.
+            from the original glockd, which has none.
         holders: how many held it when it was got, this holder included.
     """
 
     def __init__(
         self, server: _Server, session: Session, hold: Hold, on_lost: Callable[[Lock], None] | None
     ) -> None:
-        self.name = decode(hold.name)
         self.token = hold.token
         self.holders = hold.holders
         self._server = server
@@ -57,6 +54,11 @@ class Lock:
 
             hold.on_lost.append(tell)
             session.watch()
+
+    @property
+    def name(self) -> str:
+        """As the daemon knows it: white space at the ends is gone, each run inside is one space."""
+        return decode(self._hold.name)
 
     @property
     def lost(self) -> threading.Event:

@@ -90,7 +90,7 @@ def glock(ctx: click.Context, server: str | None, timeout: float) -> None:
     try:
         servers(server)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--server") from None
+        raise click.BadParameter(str(error), param_hint="--server or GLOCK_SERVER") from None
     ctx.obj = Settings(server, timeout)
 
 
@@ -421,7 +421,7 @@ def stats(settings: Settings, as_json: bool) -> None:
 @click.option("-n", "--count", type=click.IntRange(1), metavar="N", help="End after N samples.")
 @click.pass_obj
 def top(settings: Settings, delay: float, count: int | None) -> None:
-    """What the server is doing, live; Ctrl-C ends it.
+    """What the server is doing, live; q ends it.
 
     In a pipe, one line a sample: connections, locks, shared locks, orphans, commands a second.
     """

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from glock.cli.keys import quitting
 from glock.cli.output import table
 from glock.client import Client
 from glock.errors import Disabled
@@ -64,9 +65,12 @@ def picture(client: Client, before: Sample, now: Sample, rows: int) -> Group:
         f"{stats.get('orphans', 0) + stats.get('shared_orphans', 0)}   ",
         ("commands/s ", "dim"),
         f"{sum(by_verb.values()):.0f}",
+        no_wrap=True,  # a line more would push the last one off the screen
+        overflow="ellipsis",
     )
     busy = sorted(((rate, verb) for verb, rate in by_verb.items() if rate > 0), reverse=True)
-    verbs = Text("  ".join(f"{verb} {rate:.0f}/s" for rate, verb in busy[:12]) or "quiet", "cyan")
+    spelled = "  ".join(f"{verb} {rate:.0f}/s" for rate, verb in busy[:12]) or "quiet"
+    verbs = Text(spelled, "cyan", no_wrap=True, overflow="ellipsis")
     if now.hidden:
         return Group(head, verbs, Text("who holds what is switched off (-dump=false)", "yellow"))
     held = [("exclusive", each) for each in now.exclusive] + [("shared", each) for each in now.shared]
@@ -89,12 +93,12 @@ def top(client: Client, delay: float, count: int | None) -> None:
             gauges = (now.stats.get(key, 0) for key in ("connections", "locks", "shared_locks", "orphans"))
             click.echo("\t".join([*map(str, gauges), f"{by_verb:.0f}"]))
         return
-    with Live(
-        picture(client, before, now, console.height - 8), console=console, screen=count is None
-    ) as live:
+    with (
+        quitting() as is_quit_within,
+        Live(picture(client, before, now, console.height - 8), console=console, screen=count is None) as live,
+    ):
         shown = 1
-        while shown < (count or NEVER):
-            time.sleep(delay)
+        while shown < (count or NEVER) and not is_quit_within(delay):
             before, now = now, Sample(client)
             live.update(picture(client, before, now, console.height - 8), refresh=True)
             shown += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glock.errors import ConnectionLost, GlockError, LockLost, ProtocolError
 from glock.wire.language import decode
@@ -33,9 +33,14 @@ class Ask:
     patience: float = 0.0
     listing: bool = False
     opening: bool = False
+    due: int = field(init=False)  # reply lines
+
+    def __post_init__(self) -> None:
+        self.due = self.data.count(b"\n")
 
     @property
     def wants_nudge(self) -> bool:
+        """Does nothing but a sentinel show the end of the answer of the original?"""
         return self.listing or self.opening
 
 
@@ -56,7 +61,7 @@ class Slot:
 
     def __init__(self, ask: Ask, on_done: Callable[[], None] | None = None) -> None:
         self.ask = ask
-        self.due = ask.data.count(b"\n")
+        self.due = ask.due
         self.lines: list[bytes] = []
         self.error: GlockError | None = None
         self.done = False
@@ -82,9 +87,10 @@ class Hold:
     threading.RLock.
     """
 
-    __slots__ = ("count", "give_back", "holders", "lost", "mode", "name", "on_lost", "token")
+    __slots__ = ("count", "give_back", "holders", "key", "lost", "mode", "name", "on_lost", "token")
 
     def __init__(self, name: bytes, mode: str, give_back: Ask, holders: int, token: int | None) -> None:
+        self.key = mode == "shared", name
         self.name = name
         self.mode = mode  # "exclusive", "read" or "shared"
         self.give_back = give_back
@@ -93,10 +99,6 @@ class Hold:
         self.count = 1
         self.lost: LockLost | None = None
         self.on_lost: list[Callable[[], None]] = []
-
-    @property
-    def key(self) -> tuple[bool, bytes]:
-        return self.mode == "shared", self.name
 
     def lose(self, error: LockLost) -> LockLost:
         """Held no more; tells whoever asked to be told, once. Returns why it was lost first."""
@@ -182,6 +184,10 @@ class Conversation:
         """Are lines kept back until earlier ones are answered?"""
         return bool(self._unsent)
 
+    @property
+    def has_outgoing(self) -> bool:
+        return bool(self._outgoing)
+
     def outgoing(self) -> bytes:
         """What is to be sent now."""
         data, self._outgoing = self._outgoing, b""
@@ -196,12 +202,12 @@ class Conversation:
         """
         if self._buffer:
             data = self._buffer + data
-        lines = data.split(b"\n")
+        lines = data.replace(b"\r\n", b"\n").split(b"\n")
         self._buffer = lines.pop()
         for line in lines:
             if self.closed is not None:
                 return
-            self._take(line.removesuffix(b"\r"))
+            self._take(line)
 
     def _take(self, line: bytes) -> None:
         slot = self._slots[0] if self._slots else None
@@ -230,7 +236,8 @@ class Conversation:
     def _complete(self, slot: Slot) -> None:
         self._slots.popleft()
         self._in_flight = 0
-        self._send_next()
+        if self._unsent:
+            self._send_next()
         slot.finish()
 
     def _pushed(self, line: bytes) -> bool:

@@ -76,11 +76,15 @@ def number(reply: bytes) -> tuple[int, bytes]:
     return int(first), text
 
 
-def refuse(reply: bytes) -> NoReturn:
-    """Raise what `reply`, which is not the one hoped for, means."""
+def refuse(reply: bytes, hint: str = "") -> NoReturn:
+    """Raise what `reply`, which is not the one hoped for, means.
+
+    Args:
+        hint: what an operator does to have the command.
+    """
     _, text = number(reply)
     if text == b"disabled":
-        raise Disabled("the server's operator has switched this command off")
+        raise Disabled("the server's operator has switched this command off" + (hint and f": {hint}"))
     if text == b"Not Authorised":
         raise NotAuthorised("the server wants a secret, or another one (GLOCK_SECRET)")
     if text.startswith(b"Bad Argument"):

@@ -74,6 +74,15 @@ class Want:
         return Ask(line(b"sr" if self.mode == "shared" else b"r", self.name))
 
     @cached_property
+    def success(self) -> bytes:
+        """What the daemon says, behind the number of holders, when it is got."""
+        return (b"Shared " if self.mode == "shared" else b"") + b"Lock Get Success: " + self.name
+
+    @cached_property
+    def failure(self) -> bytes:
+        return (b"Shared " if self.mode == "shared" else b"") + b"Lock Get Failure: " + self.name
+
+    @cached_property
     def ask(self) -> Ask:
         """Get it, and what there is to know about it, in one packet."""
         data, undo = self.verb, self.give_back.data
@@ -128,38 +137,40 @@ def acquire(talk: Conversation, want: Want) -> Recipe[Hold]:
     if want.is_new and not talk.modern:
         raise Unsupported("this server is the original glockd: it has no read locks, limits or leases")
     if talk.modern:
-        hold = yield from _acquire(talk, want)
+        lines = yield want.ask
+        holders = _granted(want, lines[0])
+        try:
+            token = _token(want, lines)
+        except GlockError:
+            yield want.give_back
+            raise
     else:
-        hold = yield from _poll(want)
+        holders, token = (yield from _poll(want)), None
+    hold = Hold(want.name, want.mode, want.give_back, holders, token)
     talk.holds[hold.key] = hold
     return hold
 
 
-def _acquire(talk: Conversation, want: Want) -> Recipe[Hold]:
-    lines = yield want.ask
+def _token(want: Want, lines: list[bytes]) -> int | None:
+    """What is told of a lock that was granted."""
     if want.mode == "shared":
-        return Hold(want.name, want.mode, want.give_back, _granted(want, lines[0]), None)
-    holders = _granted(want, lines[0])
-    try:
-        token, text = number(lines[1])
-        if not token or text != b"Lock Token: " + want.name:
-            refuse(lines[1])
-        if want.lease is not None and lines[2] != b"1 Lock Lease Success: " + want.name:
-            refuse(lines[2])
-    except GlockError:
-        yield want.give_back
-        raise
-    return Hold(want.name, want.mode, want.give_back, holders, token)
+        return None
+    token, text = number(lines[1])
+    if not token or text != b"Lock Token: " + want.name:
+        refuse(lines[1])
+    if want.lease is not None and lines[2] != b"1 Lock Lease Success: " + want.name:
+        refuse(lines[2])
+    return token
 
 
-def _poll(want: Want) -> Recipe[Hold]:
+def _poll(want: Want) -> Recipe[int]:
     # The original cannot wait: ask again and again, which is not first come, first served.
     pause, waited = POLL_FIRST, 0.0
     attempt = want if want.wait == 0 else Want(want.name, want.mode)
     while True:
         lines = yield Ask(attempt.verb, undo=attempt.give_back.data)
         try:
-            return Hold(want.name, want.mode, want.give_back, _granted(attempt, lines[0]), None)
+            return _granted(attempt, lines[0])
         except LockBusy:
             if waited >= want.wait:
                 _busy(want)
@@ -171,11 +182,10 @@ def _poll(want: Want) -> Recipe[Hold]:
 
 def _granted(want: Want, reply: bytes) -> int:
     """How many hold it now."""
-    kind = b"Shared Lock Get " if want.mode == "shared" else b"Lock Get "
     count, text = number(reply)
-    if count and text == kind + b"Success: " + want.name:
+    if count and text == want.success:
         return count
-    if not count and text == kind + b"Failure: " + want.name:
+    if not count and text == want.failure:
         _busy(want)
     refuse(reply)
 
@@ -201,10 +211,11 @@ def release(talk: Conversation, hold: Hold) -> Recipe[None]:
     talk.holds.pop(hold.key, None)
     what = b"Shared Lock" if hold.mode == "shared" else b"Lock"
     lines = yield hold.give_back
+    if lines[0] == b"1 " + what + b" Release Success: " + hold.name:
+        return
     if lines[0] == b"0 " + what + b" Release Failure: " + hold.name:
         raise talk.lose(hold, "the server no longer knew of it")
-    if lines[0] != b"1 " + what + b" Release Success: " + hold.name:
-        refuse(lines[0])
+    refuse(lines[0])
 
 
 def renew(talk: Conversation, hold: Hold, lease: float) -> Recipe[None]:
@@ -319,17 +330,18 @@ def explain(talk: Conversation, name: bytes) -> Recipe[dict[str, Any]]:
 
 def history(talk: Conversation, name: bytes | None) -> Recipe[list[dict[str, Any]]]:
     yield from _need(talk)
-    result = yield from _json(line(b"history", name) if name is not None else b"history\n")
+    command = line(b"history", name) if name is not None else b"history\n"
+    result = yield from _json(command, "the daemon's -history turns it on")
     if not isinstance(result, list):
         raise ProtocolError("history did not answer with a list")
     return result
 
 
-def _json(command: bytes) -> Recipe[Any]:
+def _json(command: bytes, hint: str = "") -> Recipe[Any]:
     lines = yield Ask(command)
     _, text = number(lines[0])
     if text[:1] not in (b"{", b"["):
-        refuse(lines[0])
+        refuse(lines[0], hint)
     try:
         return json.loads(text)
     except ValueError:
@@ -341,7 +353,7 @@ def kick(talk: Conversation, session: bytes) -> Recipe[int]:
     lines = yield Ask(line(b"kick", session))
     count, text = number(lines[0])
     if text != b"Kicked: " + session:
-        refuse(lines[0])
+        refuse(lines[0], "kick is for the Unix socket, with -admin")
     return count
 
 
