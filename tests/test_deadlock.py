@@ -388,3 +388,24 @@ def test_the_circle_goes_through_those_who_are_stuck(daemon: Daemon) -> None:
     assert json.loads(reply.partition(b" ")[2])[-1]["detail"] == circle
     bob.vanishes()
     carol.vanishes()
+
+
+def test_the_search_goes_on_until_nothing_more_settles(daemon: Daemon) -> None:
+    alice, bob, carol, dave, zed, observer = (daemon.client() for _ in range(6))
+    zed.says("g far").hears("1 Lock Get Success: far")
+    alice.says("g hers").hears("1 Lock Get Success: hers")
+    bob.says("read 0 job", "g near").hears("1 Lock Get Success: job").hears("1 Lock Get Success: near")
+    carol.says("read 0 job").hears("2 Lock Get Success: job")
+    waits(observer, dave, "wait inf hers")
+    waits(observer, bob, "wait inf far")
+    waits(observer, carol, "wait inf near")
+    # That Carol can go on shows only when it is known that Bob can.
+    waits(observer, alice, "wait inf job")
+    zed.says("r far").hears("1 Lock Release Success: far")
+    bob.hears("1 Lock Get Success: far")
+    bob.says("r near", "r job").hears("1 Lock Release Success: near").hears("1 Lock Release Success: job")
+    carol.hears("1 Lock Get Success: near")
+    carol.says("r job").hears("1 Lock Release Success: job")
+    alice.hears("1 Lock Get Success: job")
+    alice.says("r hers").hears("1 Lock Release Success: hers")
+    dave.hears("1 Lock Get Success: hers")

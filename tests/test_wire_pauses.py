@@ -379,6 +379,15 @@ def test_as_many_may_wait_as_the_limit_says(policy: Policy) -> None:
     assert another(holder).receive(b"share 9 1 job\n", 0.0) == (refused and refused + b"job\n")
 
 
+def test_those_in_line_for_both_kinds_of_lock_count_together() -> None:
+    holder = conversation(policy=Policy(max_waiters=2))
+    holder.receive(b"g job\nshare 0 1 job\n", 0.0)
+    assert another(holder).receive(b"wait 9 job\n", 0.0) == b""
+    assert another(holder).receive(b"share 9 1 job\n", 0.0) == b""
+    assert another(holder).receive(b"share 9 1 job\n", 0.0) == b"0 Too Many Waiters: job\n"
+    assert another(holder).receive(b"wait 9 job\n", 0.0) == b"0 Too Many Waiters: job\n"
+
+
 def test_a_name_too_long_is_cut_where_it_may_end() -> None:
     talk = conversation(policy=Policy(max_name=3))
     said = talk.receive(b"g abcd\nwait 0 abcd\nshare 0 1 abcd\niam abcd\nsg abc\nread 0 abc\n", 0.0)
