@@ -46,13 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield running
 
 
-def url_of(server: Daemon, transport: str) -> str:
-    return {"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[transport]
-
-
 @pytest.fixture(params=TRANSPORTS)
 def url(request: pytest.FixtureRequest, server: Daemon) -> str:
-    return url_of(server, request.param)
+    return server.url_of(request.param)
 
 
 @pytest.fixture
@@ -368,7 +364,7 @@ def test_a_callback_that_fails_does_no_harm(
 @pytest.mark.parametrize("door", TRANSPORTS)
 def test_a_daemon_that_dies_takes_the_locks(tmp_path: Path, door: str) -> None:
     told: list[Lock] = []
-    with daemon(tmp_path) as server, Client(url_of(server, door)) as client:
+    with daemon(tmp_path) as server, Client(server.url_of(door)) as client:
         with pytest.raises(ConnectionLost, match="outer"), client.lock("outer", on_lost=told.append) as outer:
             with pytest.raises(ConnectionLost, match="inner"), client.lock("inner") as inner:
                 server.kill()

@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture(params=TRANSPORTS)
 def url(request: pytest.FixtureRequest, server: Daemon) -> str:
-    return {"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[request.param]
+    return server.url_of(request.param)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ async def test_a_renewed_lease_does_not_end(client: AsyncClient, name: str) -> N
 @pytest.mark.parametrize("door", TRANSPORTS)
 async def test_a_daemon_that_dies_interrupts_all(tmp_path: Path, door: str) -> None:
     with daemon(tmp_path) as server:
-        url = {"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[door]
+        url = server.url_of(door)
         async with AsyncClient(url) as client:
             with pytest.raises(ConnectionLost, match="outer"):
                 async with client.lock("outer"):
