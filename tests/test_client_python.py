@@ -237,6 +237,25 @@ def test_a_lock_can_be_released_by_another_thread(client: Client, other: Client,
         pass
 
 
+def test_who_had_a_lock_released_elsewhere_has_no_part_in_what_others_get(client: Client, name: str) -> None:
+    in_thread(client.lock(name + " before").acquire().release).join()
+    held, enough = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with client.lock(name):
+            held.set()
+            enough.wait(10)
+
+    thread = in_thread(work)
+    assert held.wait(10)
+    try:
+        with pytest.raises(LockBusy):
+            client.lock(name).acquire()
+    finally:
+        enough.set()
+        thread.join()
+
+
 def test_one_request_serves_many_threads(client: Client, name: str) -> None:
     request = client.shared(name)
     ready = threading.Barrier(4)

@@ -133,6 +133,26 @@ async def test_readers_and_limits(client: AsyncClient, other: AsyncClient, name:
         assert await client.inspect_shared(name) == 1
 
 
+async def test_who_had_a_lock_released_elsewhere_has_no_part_in_what_others_get(
+    client: AsyncClient, name: str
+) -> None:
+    lock = await client.lock(name + " before").acquire()
+    await asyncio.create_task(lock.release())
+    held, enough = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        async with client.lock(name):
+            held.set()
+            await enough.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work())
+        await held.wait()
+        with pytest.raises(LockBusy):
+            await client.lock(name).acquire()
+        enough.set()
+
+
 async def test_a_deadlock_of_two_tasks_is_refused(client: AsyncClient, name: str) -> None:
     outcomes, ready = [], asyncio.Barrier(2)
 

@@ -177,14 +177,21 @@ class _Server:
         self._all = set()
 
     def session(self) -> Session:
-        """The calling thread's, if it holds something, or else an idle or new one."""
+        """The calling thread's, if it holds something, or else an idle or new one; taken, until `let_go`."""
         own: Session | None = getattr(self._own, "session", None)
-        if own is not None and own.taken:
-            if own.talk.closed is not None:
-                # No new connection as long as locks that were lost are believed to be held.
-                raise own.talk.closed
-            return own
-        return self.spare()
+        if own is not None:
+            with self._mutex:  # another thread may be about to release the last lock on it
+                if own.taken and own.owner == threading.get_ident():
+                    if own.talk.closed is not None:
+                        # No new connection as long as locks that were lost are believed to be held.
+                        raise own.talk.closed
+                    own.taken += 1
+                    return own
+        session = self.spare()
+        session.taken = 1
+        session.owner = threading.get_ident()
+        self._own.session = session
+        return session
 
     def spare(self) -> Session:
         """One that holds nothing."""
@@ -218,18 +225,16 @@ class _Server:
                 self._all.discard(session)
             session.close("not needed any more")
 
-    def take(self, session: Session) -> None:
-        """The calling thread has got a lock on it."""
-        session.taken += 1
-        self._own.session = session
-
     def let_go(self, session: Session) -> None:
-        """A lock on it has been released."""
-        session.taken -= 1
-        if not session.taken:
-            if getattr(self._own, "session", None) is session:
-                self._own.session = None
-            self.put_back(session)
+        """A lock on it has been released, by whichever thread, or was not got."""
+        with self._mutex:
+            session.taken -= 1
+            if session.taken:
+                return
+            session.owner = None
+        if getattr(self._own, "session", None) is session:
+            self._own.session = None
+        self.put_back(session)
 
     def close(self) -> None:
         self._closed = True
@@ -349,10 +354,8 @@ class Client(Servers[_Server]):
         session = server.session()
         try:
             hold = session.run(recipes.acquire(session.talk, want))
-            server.take(session)
         except BaseException:
-            if not session.taken:
-                server.put_back(session)
+            server.let_go(session)
             raise
         return Lock(server, session, hold, on_lost)
 
