@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
 from glockd import __version__
-from glockd.config import Config, ConfigError, build, default, flag, from_file, options
+from glockd.config import Config, ConfigError, build, default, flag, from_file, options, variable
 
 # What Go's flag package takes for a boolean.
 TRUE = ("1", "t", "T", "TRUE", "true", "True")
 FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+# Where a context keeps the words of the command line that mean nothing.
+UNREAD = "glockd.unread"
 
 
 class GoBool(click.ParamType[bool]):
@@ -32,17 +36,17 @@ class GoBool(click.ParamType[bool]):
         self.fail(f"{value!r} is neither true nor false", param, ctx)
 
 
-def go_words(words: Sequence[str], booleans: frozenset[str]) -> list[str]:
-    """The command line as Go's flag package reads it, in the form `--name=value`.
+def go_words(words: Sequence[str], booleans: frozenset[str]) -> tuple[list[str], list[str]]:
+    """The command line as Go's flag package reads it, in the form `--name=value`, and what it does not read.
 
     One dash is as good as two; a boolean has a value only behind `=`; reading stops at the first word that is no flag.
     """
-    normal = []
+    normal: list[str] = []
     rest = iter(words)
     for word in rest:
         name = word.removeprefix("-").removeprefix("-")
-        if name == word or not name or word == "--":
-            break
+        if name == word or not name:
+            return normal, [*([] if word == "--" else [word]), *rest]
         name, equals, value = name.partition("=")
         if name in ("h", "help", "version"):
             normal.append(word)
@@ -53,7 +57,7 @@ def go_words(words: Sequence[str], booleans: frozenset[str]) -> list[str]:
         else:
             argument = next(rest, None)
             normal.append(f"--{name}" if argument is None else f"--{name}={argument}")
-    return normal
+    return normal, []
 
 
 def _read_config_file(context: click.Context, _: click.Parameter, path: str) -> str:
@@ -63,12 +67,6 @@ def _read_config_file(context: click.Context, _: click.Parameter, path: str) -> 
         except ConfigError as error:
             raise click.UsageError(str(error), context) from error
     return path
-
-
-def _show_help(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
-        click.echo(context.get_help())
-        context.exit()
 
 
 def _show_usage(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -86,7 +84,8 @@ class Command(click.Command):
         booleans = frozenset(
             opt.lstrip("-") for param in self.params if isinstance(param.type, GoBool) for opt in param.opts
         )
-        return super().parse_args(ctx, go_words(args, booleans))
+        normal, ctx.meta[UNREAD] = go_words(args, booleans)
+        return super().parse_args(ctx, normal)
 
 
 def _options() -> list[click.Parameter]:
@@ -114,7 +113,7 @@ def _options() -> list[click.Parameter]:
                 [f"-{name}", f"--{name}", one.name],
                 type=kind,
                 default=value,
-                envvar=f"GLOCKD_{one.name.upper()}",
+                envvar=variable(one.name),
                 metavar=one.metadata["metavar"] or None,
                 help=one.metadata["help"] + (f"  [default: {shown}]" if shown else ""),
             )
@@ -123,7 +122,6 @@ def _options() -> list[click.Parameter]:
     parameters += [
         click.Option(["-version", "--version"], help="Show the version.", callback=_show_version, **hidden),
         click.Option(["-h"], help="Show this on standard error.", callback=_show_usage, **hidden),
-        click.Option(["-help", "--help"], help="Show this.", callback=_show_help, **hidden),
     ]
     return parameters
 
@@ -142,7 +140,15 @@ def _run(**values: Any) -> None:
     # Not before the options are known to be right: these take most of the start's time.
     from glockd.run import run
 
-    sys.exit(run(config, _reread))
+    words = click.get_current_context().meta[UNREAD]
+    ignored = {"words": words, "variables": strange_variables(os.environ)}
+    sys.exit(run(config, _reread, {what: found for what, found in ignored.items() if found}))
+
+
+def strange_variables(names: Iterable[str]) -> list[str]:
+    """Those of the environment that look like options and are none."""
+    known = {"GLOCKD_CONFIG", *(variable(one.name) for one in options())}
+    return sorted(name for name in names if name.startswith("GLOCKD_") and name not in known)
 
 
 def _reread() -> Config:
@@ -158,8 +164,7 @@ main = Command(
     "glockd",
     callback=_run,
     params=_options(),
-    add_help_option=False,
-    context_settings={"max_content_width": 110},
+    context_settings={"max_content_width": 110, "help_option_names": ["-help", "--help"]},
     help="A lock server: a lock lives as long as the connection that holds it.",
     epilog="Each option is also read from the environment (GLOCKD_PORT) and from the TOML file; the command line wins.",
 )

@@ -102,7 +102,9 @@ class Config:
         for name in ("port", "ws"):
             value = getattr(self, name)
             _demand(0 <= value <= 65535, name, f"{value} is no port, which is from 0 to 65535")
-        _demand(self.history >= 0, "history", "must be 0 or more")
+        _demand(not self.port or self.port != self.ws, "ws", f"{self.ws} is the TCP port already")
+        _demand(bool(self.hosts) or not (self.port or self.ws), "bind", "names no address")
+        _demand(0 <= self.history <= MAX_HISTORY, "history", f"must be from 0 to {MAX_HISTORY}")
         _demand(5 <= self.dead_peer_seconds <= 86400, "dead-peer-seconds", "must be from 5 to 86400")
         for name in ("max_connections", "max_address_connections", "max_locks", "max_session_locks"):
             _demand(getattr(self, name) >= 0, flag(name), "must be 0 or more")
@@ -131,20 +133,27 @@ class Config:
     @property
     def hosts(self) -> list[str]:
         """The addresses to listen on."""
-        return words(self.bind)
+        return list(dict.fromkeys(map(_bare, words(self.bind))))
 
     @property
     def http_addresses(self) -> list[tuple[str, int]]:
         """Where to listen for HTTP alone; on the addresses of `bind` if only a port was named."""
         host, _, port = self.http.rpartition(":")
-        hosts = [host.removeprefix("[").removesuffix("]")] if host else self.hosts
+        hosts = [_bare(host)] if host else self.hosts
         return [(one, int(port)) for one in hosts] if port else []
+
+
+def _bare(host: str) -> str:
+    """A host without the brackets that a URL has around an IPv6 address."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def words(value: str) -> list[str]:
     """The words of an option that has several, by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]
 
+
+MAX_HISTORY = 10_000_000  # some GB
 
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -153,6 +162,11 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 def flag(name: str) -> str:
     """How an option is written on the command line and in a file, without its dash."""
     return name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """The environment variable of an option."""
+    return f"GLOCKD_{name.upper()}"
 
 
 def options() -> tuple[Field[Any], ...]:

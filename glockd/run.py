@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
+import structlog
 import uvloop
 
 from glockd import logs
@@ -14,14 +15,17 @@ from glockd.daemon import Daemon
 from glockd.lifecycle import StartError
 
 
-def run(config: Config, reread: Callable[[], Config]) -> int:
+def run(config: Config, reread: Callable[[], Config], ignored: Mapping[str, Sequence[str]]) -> int:
     """Serve until told to stop; the exit code.
 
     Args:
         config: what the operator wants.
         reread: what they want when it is called; raises ConfigError if that makes no sense.
+        ignored: what they said besides, and nobody understood, by where they said it.
     """
     logs.configure(config.log_format, config.log_level)
+    if ignored:
+        structlog.get_logger().warning("ignored, as no option is meant", **ignored)
 
     async def serve() -> None:
         await Daemon(config, asyncio.get_running_loop(), reread).run()

@@ -51,11 +51,19 @@ def option(param: click.Option, context: click.Context) -> Iterator[str]:
 
 
 def options(command: click.Command) -> Iterator[str]:
-    """All options of a command, in its own order."""
+    """All options of a program or of one of its commands, in its own order."""
     context = click.Context(command)
     for param in command.params:
         if isinstance(param, click.Option) and not param.hidden:
             yield from option(param, context)
+
+
+def help_option(command: click.Command) -> Iterator[str]:
+    """The option that click adds to a command; said once for a program, and not for each of its commands."""
+    context = click.Context(command, **command.context_settings)
+    param = command.get_help_option(context)
+    if param is not None:
+        yield from option(param, context)
 
 
 def paragraphs(text: str | None) -> list[str]:
@@ -93,7 +101,7 @@ def glockd_page() -> str:
         ),
         escaped("and that over the file."),
     ]
-    lines += options(glockd)
+    lines += [*options(glockd), *help_option(glockd)]
     lines += [".SH COMMANDS", "What a client may say, a line each; NAME is the rest of the line."]
     for verb in VERBS.values():
         lines += entry(f"\\fB{escaped(verb.syntax)}\\fR", verb.does)
@@ -139,7 +147,7 @@ def glock_page() -> str:
     lines = [*header("glock", 1, "take locks of a glockd server from the shell")]
     lines += [".SH SYNOPSIS", "\\fBglock\\fR [\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]"]
     lines += section("DESCRIPTION", *paragraphs(group.help))
-    lines += [".SH OPTIONS", *options(group)]
+    lines += [".SH OPTIONS", *options(group), *help_option(group)]
     for name, command in group.commands.items():
         context = click.Context(command, info_name=name)
         usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")

@@ -180,6 +180,10 @@ def run(name: str, address: Address, settings: Settings) -> Outcome:
         OSError, Ended: the server cannot be reached or hangs up.
         load.NoCompiler, load.LoadFailed
     """
+    if settings.pid and not process.exists(settings.pid):
+        raise Unsupported(f"there is no process {settings.pid}")
     outcome = BENCHMARKS[name](address, settings)
     outcome.name = name
+    if settings.echo:
+        outcome.server = "bare echo"
     return outcome

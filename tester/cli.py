@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import random
 import shlex
 import statistics
@@ -61,6 +63,43 @@ class AddressType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # g
             self.fail(str(problem), param, ctx)
 
 
+class Seconds(click.FloatRange):
+    """Some seconds; unlike for FloatRange, nan is none and neither is infinity."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return number
+
+
+class Words(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as above
+    """A command line, taken apart as a shell would."""
+
+    name = "words"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        try:
+            return shlex.split(value) if isinstance(value, str) else value
+        except ValueError as problem:
+            self.fail(f"{value!r}: {problem}", param, ctx)
+
+
+class NewFile(click.Path):
+    """A file to be written at the end, in a folder that is there from the beginning."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            self.fail(f"{str(path)!r}: nothing can be written there", param, ctx)
+        return path
+
+
 class Unusable(click.ClickException):
     """What was asked for could not be done; exit code 2."""
 
@@ -102,7 +141,9 @@ def plain_errors() -> Iterator[None]:
 def progress(quiet: bool, what: str, total: float) -> Iterator[Callable[[float], None]]:
     """A progress bar on standard error; yields the function that sets how far it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    console = Console(stderr=True)
+    # In a file a bar that has gone leaves an empty line.
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=min(done, total))
 
@@ -120,24 +161,34 @@ def main() -> None:
 # conformance
 
 
-@main.command("conformance")
+@main.command("conformance", short_help="Compare every byte that a server says.")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--tcp", type=AddressType("tcp"), help="TCP address of the server.")
 @click.option("--unix", type=AddressType("unix"), help="Path of its Unix socket.")
 @click.option("--ws", type=AddressType("ws"), help="Its websocket address.")
-@click.option("--start", metavar="FLAGS", help='Start a glockd with these flags instead ("" for none).')
+@click.option(
+    "--start", metavar="FLAGS", type=Words(), help='Start a glockd with these flags instead ("" for none).'
+)
 @click.option("--flags", metavar="NAME=BOOL,…", help="Flags it runs with, if they cannot be asked for.")
 @click.option("--old-verbs-only", is_flag=True, help="Only what the original knew.")
 @click.option("--deviations", is_flag=True, help="Also what a clone should not copy (for the original).")
-@click.option("--timeout", default=2.0, show_default=True, help="Seconds to wait for a reply.")
-@click.option("--settle", default=0.05, show_default=True, help="Seconds to notice a hang-up.")
+@click.option(
+    "--timeout",
+    default=2.0,
+    show_default=True,
+    type=Seconds(0.001, 3600),
+    help="Seconds to wait for a reply.",
+)
+@click.option(
+    "--settle", default=0.05, show_default=True, type=Seconds(0, 3600), help="Seconds to notice a hang-up."
+)
 @as_json
 def conformance_command(
     files: Sequence[Path],
     tcp: Address | None,
     unix: Address | None,
     ws: Address | None,
-    start: str | None,
+    start: list[str] | None,
     flags: str | None,
     old_verbs_only: bool,
     deviations: bool,
@@ -184,12 +235,12 @@ def conformance_command(
 
 @contextmanager
 def _server_under_test(
-    tcp: Address | None, unix: Address | None, ws: Address | None, start: str | None
+    tcp: Address | None, unix: Address | None, ws: Address | None, start: list[str] | None
 ) -> Iterator[replay.Doors]:
     if start is not None:
         if tcp or unix or ws:
             raise click.UsageError("--start makes its own addresses: give no others")
-        with LocalServer(shlex.split(start)) as server:
+        with LocalServer(start) as server:
             yield replay.Doors(server.tcp, server.unix, server.ws)
     elif tcp or unix or ws:
         yield replay.Doors(tcp, unix, ws)
@@ -234,35 +285,29 @@ def _show_conformance(results: Sequence[conformance.Result], features: replay.Fe
 # bench
 
 
-@main.command("bench")
+@main.command("bench", short_help="Measure how fast a server is.")
 @click.argument("name", metavar="BENCHMARK", type=click.Choice(list(benchmarks.BENCHMARKS)))
 @click.argument("address", type=AddressType())
 @click.option(
     "--vs", metavar="ADDRESS|echo", help="Another server to run in turn; `echo`: a bare echo of our own."
 )
-@click.option(
-    "--connections", "-c", default=0, type=click.IntRange(0), help="Connections (handover: waiters)."
-)
-@click.option("--pipeline", "-p", default=0, type=click.IntRange(0, 1000), help="Commands a packet.")
-@click.option("--seconds", "-s", default=3.0, show_default=True, type=click.FloatRange(0.05, 600))
+@click.option("--connections", "-c", type=click.IntRange(1), help="Connections (handover: waiters).")
+@click.option("--pipeline", "-p", type=click.IntRange(1, 1000), help="Commands a packet.")
+@click.option("--seconds", "-s", default=3.0, show_default=True, type=Seconds(0.05, 600))
 @click.option(
     "--rounds", "-r", default=3, show_default=True, type=click.IntRange(1, 100), help="Turns with --vs."
 )
-@click.option(
-    "--hold", default=0.0, type=click.FloatRange(0, 10), help="handover: seconds a holder keeps the lock."
-)
+@click.option("--hold", default=0.0, type=Seconds(0, 10), help="handover: seconds a holder keeps the lock.")
 @click.option("--core", type=click.IntRange(0), help="The processor for the load (taskset).")
 @click.option("--pid", type=click.IntRange(1), help="The server's process, if it cannot be found.")
-@click.option(
-    "--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Write histograms as SVG."
-)
+@click.option("--plot", "picture", type=NewFile(), help="Write histograms as SVG.")
 @as_json
 def bench_command(
     name: str,
     address: Address,
     vs: str | None,
-    connections: int,
-    pipeline: int,
+    connections: int | None,
+    pipeline: int | None,
     seconds: float,
     rounds: int,
     hold: float,
@@ -276,7 +321,7 @@ def bench_command(
     The load comes from C programs that are compiled on the spot. With a local server its CPU time per
     command is told.
     """
-    settings = benchmarks.Settings(connections, pipeline, seconds, core, pid, hold=hold)
+    settings = benchmarks.Settings(connections or 0, pipeline or 0, seconds, core, pid, hold=hold)
     with plain_errors():
         if vs is None:
             turns = [[_measure(name, address, settings, json_output)]]
@@ -372,10 +417,10 @@ def _show_bench(turns: Sequence[Sequence[benchmarks.Outcome]]) -> None:
 # chaos
 
 
-@main.command("chaos")
+@main.command("chaos", short_help="Torture a server, and judge what it did.")
 @click.argument("addresses", nargs=-1, type=AddressType())
 @click.option("--seed", type=int, help="Repeat the choices of an earlier run.")
-@click.option("--seconds", "-s", default=10.0, show_default=True, type=click.FloatRange(0.1, 3600))
+@click.option("--seconds", "-s", default=10.0, show_default=True, type=Seconds(0.1, 3600))
 @click.option(
     "--workers", default=3, show_default=True, type=click.IntRange(1, 50), help="Processes of clients."
 )
@@ -386,19 +431,30 @@ def _show_bench(turns: Sequence[Sequence[benchmarks.Outcome]]) -> None:
     "--locks", default=4, show_default=True, type=click.IntRange(1, 10_000), help="Names to fight for."
 )
 @click.option(
-    "--grace", default=2.0, show_default=True, help="Seconds to notice that a connection was closed."
+    "--grace",
+    default=2.0,
+    show_default=True,
+    type=Seconds(0, 3600),
+    help="Seconds to notice that a connection was closed.",
 )
 @click.option(
-    "--transit", default=0.0, help="Seconds that a packet may be on its way, if the network loses some."
+    "--transit",
+    default=0.0,
+    type=Seconds(0, 3600),
+    help="Seconds that a packet may be on its way, if the network loses some.",
 )
 @click.option("--kill-server", is_flag=True, help="Also kill -9 the server and start it again.")
 @click.option(
-    "--server", "command", metavar="COMMAND", help="What to start, instead of this package's glockd."
+    "--server",
+    "command",
+    metavar="COMMAND",
+    type=Words(),
+    help="What to start, instead of this package's glockd.",
 )
-@click.option("--options", default="", metavar="FLAGS", help="Flags for the server that is started.")
 @click.option(
-    "--keep", type=click.Path(dir_okay=False, path_type=Path), help="Write the history to this file."
+    "--options", default="", metavar="FLAGS", type=Words(), help="Flags for the server that is started."
 )
+@click.option("--keep", type=NewFile(), help="Write the history to this file.")
 @as_json
 def chaos_command(
     addresses: Sequence[Address],
@@ -410,8 +466,8 @@ def chaos_command(
     grace: float,
     transit: float,
     kill_server: bool,
-    command: str | None,
-    options: str,
+    command: list[str] | None,
+    options: list[str],
     keep: Path | None,
     json_output: bool,
 ) -> None:
@@ -430,8 +486,8 @@ def chaos_command(
         report = chaos_run.run(
             settings,
             addresses,
-            command=shlex.split(command) if command else GLOCKD,
-            options=shlex.split(options),
+            command=command or GLOCKD,
+            options=options,
             tell=advance,
         )
         if report.violations and keep is None:
@@ -442,7 +498,7 @@ def chaos_command(
     _verdict(report.violations, extra, keep, json_output)
 
 
-@main.command("judge")
+@main.command("judge", short_help="Judge a recorded history again.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json
 def judge_command(file: Path, json_output: bool) -> None:
@@ -486,7 +542,7 @@ def _verdict(
 # faults
 
 
-@main.command("faults", epilog=", ".join(faults.FAULTS))
+@main.command("faults", short_help="Do faults to servers started for it.", epilog=", ".join(faults.FAULTS))
 @click.argument("names", nargs=-1, metavar="[NAME]...", type=click.Choice(list(faults.FAULTS)))
 @click.option("--quick", is_flag=True, help="A hundredth of the work.")
 @as_json
@@ -523,20 +579,20 @@ def _show_fault(report: faults.Report) -> None:
 # doctor
 
 
-@main.command("doctor")
+@main.command("doctor", short_help="Look at the way between here and a server.")
 @click.argument("address", type=AddressType())
 @click.option(
     "--idle",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Seconds(0, 86400),
     help="Longest idle time to try; 0: none.",
 )
 @click.option(
     "--dead-peer",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Seconds(0, 86400),
     help="Longest time for a vanished peer; 0: do not try.",
 )
 @as_json

@@ -239,8 +239,9 @@ def clock_steps(report: Report) -> None:
             report.demand(
                 not early, f"a lease ended after {min(early, default=0):.3f} s instead of {lease:g}"
             )
+            # Of a clock that counts, a step would show as a day; half a minute is room for a loaded machine.
             report.demand(
-                max(late, default=0) < lease + 0.5,
+                max(late, default=0) < lease + 30,
                 f"a lease of {lease:g} s ended after {max(late, default=0):.3f} s",
             )
             report.demand(tokens == sorted(set(tokens)), "tokens do not grow")

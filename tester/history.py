@@ -103,7 +103,7 @@ class History:
 def read_records(path: Path) -> list[Record]:
     """The records in a file. Raises OSError or NotAHistory."""
     records = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
         try:
             record = json.loads(line)
         except ValueError as problem:
@@ -115,6 +115,8 @@ def read_records(path: Path) -> list[Record]:
         ):
             raise NotAHistory(f"{path}, line {number}: a record has `at` and `event`")
         records.append(record)
+    if not records:
+        raise NotAHistory(f"{path}: nothing is recorded in it")
     return records
 
 

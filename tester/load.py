@@ -91,10 +91,11 @@ def _pinned(command: Sequence[str], core: int | None) -> list[str]:
     return list(command) if core is None else ["taskset", "-c", str(core), *command]
 
 
-def _run(command: Sequence[str], core: int | None) -> Any:
+def _run(name: str, address: Address, numbers: Sequence[str], core: int | None) -> Any:
+    command = [str(compiled(name)), *_where(address), *numbers]
     ran = subprocess.run(_pinned(command, core), capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise LoadFailed(ran.stderr.strip() or f"ended with {ran.returncode}")
+        raise LoadFailed(f"{address}: {ran.stderr.strip() or f'ended with {ran.returncode}'}")
     return json.loads(ran.stdout)
 
 
@@ -107,7 +108,7 @@ def pingpong(
         NoCompiler, LoadFailed
     """
     numbers = [str(connections), str(pipeline), f"{seconds:g}"]
-    result = _run([str(compiled("load")), *_where(address), *numbers], core)
+    result = _run("load", address, numbers, core)
     histogram = Histogram.of(result["histogram"], result["longest_ns"])
     return Load(result["commands"], result["served"], result["seconds"], result["refused"], histogram)
 
@@ -131,7 +132,7 @@ def handover(
         NoCompiler, LoadFailed
     """
     numbers = [str(waiters), str(rounds), f"{seconds:g}", f"{hold * 1e6:.0f}", "echo" if echo else "lock"]
-    result = _run([str(compiled("handover")), *_where(address), *numbers], core)
+    result = _run("handover", address, numbers, core)
     histogram = Histogram.of(result["histogram"], result["longest_ns"])
     return Load(result["rounds"], result["rounds"], result["seconds"], 0, histogram)
 

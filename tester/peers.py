@@ -46,6 +46,7 @@ class Peer:
             OSError: the server cannot be reached.
             Ended: it answers, but refuses.
         """
+        self.address = address
         self.timeout = timeout
         if address.transport == "unix":
             self.socket = socket.socket(socket.AF_UNIX)
@@ -84,7 +85,7 @@ class Peer:
         """
         data = self._read(timeout)
         if data == b"":
-            raise Ended("closed by the server")
+            raise Ended(f"{self.address}: closed by the server")
         return data
 
     def _read(self, timeout: float) -> bytes | None:
@@ -93,7 +94,7 @@ class Peer:
         try:
             return self.socket.recv(1 << 16)
         except ConnectionResetError as problem:
-            raise Ended("reset by the server") from problem
+            raise Ended(f"{self.address}: reset by the server") from problem
 
     def receive_line(self, timeout: float) -> bytes | None:
         """The next line without its end, or None; on a websocket the next message. Raises as `receive`."""
@@ -169,7 +170,7 @@ class WebPeer(Peer):
                 raise TimeoutError("no answer to the websocket handshake")
             events = self._digest(data)
             if self.protocol.handshake_exc is not None:
-                raise Ended(f"no websocket: {self.protocol.handshake_exc}")
+                raise Ended(f"{self.address}: no websocket: {self.protocol.handshake_exc}")
             if events:
                 self.messages.extend(event for event in events[1:] if isinstance(event, Frame))
                 return
@@ -209,7 +210,7 @@ class WebPeer(Peer):
                     continue
                 if frame.opcode is Opcode.CLOSE:
                     code = self.protocol.close_rcvd.code if self.protocol.close_rcvd else None
-                    raise Ended(f"closed by the server with code {code}")
+                    raise Ended(f"{self.address}: closed by the server with code {code}")
                 if frame.opcode is not Opcode.TEXT or not frame.fin:
                     raise Ended(f"a reply that is not one text message: {frame}")
                 return bytes(frame.data)
@@ -218,7 +219,7 @@ class WebPeer(Peer):
                 return None
             self.messages.extend(event for event in self._digest(data) if isinstance(event, Frame))
             if data == b"" and not self.messages:
-                raise Ended("closed by the server without a close frame")
+                raise Ended(f"{self.address}: closed by the server without a close frame")
 
     def shut_down(self) -> None:
         """A websocket has no half close: begin the closing handshake."""
@@ -241,4 +242,8 @@ class WebPeer(Peer):
 
 def connect(address: Address, timeout: float = 5.0) -> Peer:
     """A new client of the server at `address`. Raises what `Peer` does."""
-    return WebPeer(address, timeout) if address.transport == "ws" else Peer(address, timeout)
+    try:
+        return WebPeer(address, timeout) if address.transport == "ws" else Peer(address, timeout)
+    except OSError as problem:
+        problem.filename = str(address)
+        raise

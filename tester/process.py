@@ -60,6 +60,11 @@ def _started(pid: int) -> tuple[int, int]:
     return 0, pid
 
 
+def exists(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time that all threads of `pid` have used, in seconds, to the nanosecond; 0 if it is gone."""
     total = 0

@@ -14,7 +14,7 @@ from support.clients import SocketClient, WebSocketClient, wait_until
 from support.process import Glockd, Spawner
 
 # Seconds that a command of a bystander may take. What is guarded against took seconds; a busy machine takes its part.
-STALL = 0.25
+STALL = 1.0
 
 
 class Bystander:

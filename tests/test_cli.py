@@ -10,6 +10,7 @@ from support.clients import StreamClient
 from support.process import Spawner, run_glockd
 
 import glockd as package
+from glockd.config import Config
 
 OFF = ("-port", "0", "-ws", "0")
 DISABLED = "0 disabled"
@@ -102,6 +103,11 @@ def test_a_value_may_hold_an_equals_sign(glockd: Spawner, tmp_path: Path) -> Non
         ("-log-format", "xml"),
         ("-dead-peer-seconds", "never"),
         ("-config", "/no/such/file.toml"),
+        ("-history", "9" * 30),
+        ("-history", "-1"),
+        ("-port", "65001", "-ws", "65001"),
+        ("-port", "65001", "-bind", ""),
+        ("-port", "65001", "-bind", " , "),
     ],
     ids=" ".join,
 )
@@ -110,6 +116,42 @@ def test_a_bad_option_is_told_in_words(flags: Sequence[str]) -> None:
     assert result.returncode == 2
     assert result.stderr.strip()
     assert result.stdout == ""
+
+
+def test_whoever_errs_is_told_where_help_is() -> None:
+    assert "Try 'glockd --help' for help." in run_glockd("-prot", "1").stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("-registry", "false", "-port", "1"), "['false', '-port', '1']"),
+        (("start",), "['start']"),
+        (("-", "-port", "1"), "['-', '-port', '1']"),
+        (("--", "-dump"), "['-dump']"),
+    ],
+)
+def test_words_that_are_not_read_are_told(glockd: Spawner, flags: Sequence[str], words: str) -> None:
+    glockd(*flags).logs("ignored", f"words={words}")
+
+
+def test_variables_that_are_no_options_are_told(glockd: Spawner) -> None:
+    daemon = glockd(GLOCKD_PROT="1", GLOCKD_HISTORY="7", GLOCKD_CONFIG="")
+    daemon.logs("ignored", "variables=['GLOCKD_PROT']")
+
+
+def test_nothing_is_ignored_without_a_word_about_it(glockd: Spawner) -> None:
+    daemon = glockd("-dump")
+    daemon.logs("ready")
+    assert "warning" not in daemon.stderr
+
+
+@pytest.mark.parametrize(
+    ("bind", "hosts"),
+    [("[::1], 127.0.0.1", ["::1", "127.0.0.1"]), ("::1,[::1],::1", ["::1"]), ("host,,", ["host"])],
+)
+def test_an_address_may_be_in_brackets_and_named_twice(bind: str, hosts: list[str]) -> None:
+    assert Config(bind=bind).hosts == hosts
 
 
 def test_a_port_out_of_range() -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 from support.languages import (
     CLIENTS,
     CONVERSATIONS,
-    FAILED,
-    ROOT,
     code_blocks,
-    failing_conversations,
-    passed_all,
     run,
     run_own_tests,
     server,
@@ -89,19 +84,6 @@ def test_its_own_tests_pass(node: str, glockd: Spawner) -> None:
     assert re.search(r"^\S+ fail 0$", output, re.M)
 
 
-@pytest.mark.transports("tcp", "unix", "ws")
-def test_it_passes_the_shared_conversations_in_node(node: str, glockd: Spawner, transport: str) -> None:
-    # Node 20 has a WebSocket only if it is asked for one, and later ones understand the question.
-    command = (node, "--experimental-websocket", "test/main.js")
-    assert run(*command, server(glockd(), transport), str(CONVERSATIONS), cwd=HERE) == passed_all()
-
-
-def test_its_runner_tells_what_fails(node: str, glockd: Spawner, tmp_path: Path) -> None:
-    wrong = failing_conversations(tmp_path)
-    output = run(node, "test/main.js", server(glockd(), "tcp"), str(wrong), cwd=HERE, status=1)
-    assert output.endswith(f"{FAILED}\n")
-
-
 def test_it_passes_the_shared_conversations_in_a_page(page: Page, site: str, glockd: Spawner) -> None:
     page.goto(f"{site}/README.md")  # any page of the site
     play = """async ([server, list]) => {
@@ -138,18 +120,3 @@ def test_a_page_that_is_closed_holds_nothing(page: Page, site: str, glockd: Spaw
     other.says("g front desk").hears("0 Lock Get Failure: front desk")
     page.close()
     other.says("wait 10 front desk").hears("1 Lock Get Success: front desk")
-
-
-def test_the_example_in_its_readme_runs(node: str, glockd: Spawner) -> None:
-    assert (HERE / "example" / "example.js").read_text() in code_blocks(HERE / "README.md")
-    assert run(node, "example/example.js", cwd=HERE, daemon=glockd()).splitlines() == [
-        "holding nightly backup with a token: true",
-        "done",
-        "nightly backup is held, shared",
-        "nobody else had it",
-    ]
-
-
-def test_the_example_in_the_main_readme_runs(node: str, glockd: Spawner) -> None:
-    assert (HERE / "example" / "readme.js").read_text() in code_blocks(ROOT / "README.md")
-    assert run(node, "example/readme.js", cwd=HERE, daemon=glockd()) == "mine: true\n"

@@ -10,15 +10,8 @@ from pathlib import Path
 import pytest
 from support.languages import (
     CLIENTS,
-    CONVERSATIONS,
-    FAILED,
-    ROOT,
-    code_blocks,
-    failing_conversations,
-    passed_all,
     run,
     run_own_tests,
-    server,
 )
 from support.process import Spawner
 
@@ -61,26 +54,3 @@ def test_composer_finds_the_classes() -> None:
 def test_its_own_tests_pass(php: str, glockd: Spawner) -> None:
     output = run_own_tests(php, "tests/test.php", cwd=HERE, glockd=glockd)
     assert re.fullmatch(r"\d+ passed, 0 failed\n", output)
-
-
-@pytest.mark.transports("tcp", "unix")
-def test_it_passes_the_shared_conversations(php: str, glockd: Spawner, transport: str) -> None:
-    where = server(glockd(), transport)
-    assert run(php, "tests/conversations.php", where, str(CONVERSATIONS), cwd=HERE) == passed_all()
-
-
-def test_its_runner_tells_what_fails(php: str, glockd: Spawner, tmp_path: Path) -> None:
-    wrong = failing_conversations(tmp_path)
-    output = run(php, "tests/conversations.php", server(glockd(), "tcp"), str(wrong), cwd=HERE, status=1)
-    assert output.endswith(f"{FAILED}\n")
-
-
-def test_the_example_in_its_readme_runs(php: str, glockd: Spawner) -> None:
-    assert (HERE / "example" / "example.php").read_text() in code_blocks(HERE / "README.md")
-    output = run(php, "example/example.php", cwd=HERE, daemon=glockd())
-    assert output == "holding nightly backup with a token: true\ndone\n"
-
-
-def test_the_example_in_the_main_readme_runs(php: str, glockd: Spawner) -> None:
-    assert (HERE / "example" / "readme.php").read_text() in code_blocks(ROOT / "README.md")
-    assert run(php, "clients/php/example/readme.php", cwd=ROOT, daemon=glockd()) == "mine: true\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +13,13 @@ import pytest
 from support.languages import (
     CLIENTS,
     CONVERSATIONS,
-    FAILED,
     ROOT,
-    code_blocks,
-    failing_conversations,
     passed_all,
     run,
     run_own_tests,
     server,
 )
-from support.process import Spawner
+from support.process import Spawner, environment
 
 Need = Callable[[str, str | None], str]
 
@@ -50,13 +49,6 @@ def test_its_own_tests_pass(glockd: Spawner) -> None:
 
 
 @pytest.mark.usefixtures("helpers")
-@pytest.mark.transports("tcp", "unix")
-def test_it_passes_the_shared_conversations(glockd: Spawner, transport: str) -> None:
-    where = server(glockd(), transport)
-    assert run("bash", "conversations.sh", where, str(CONVERSATIONS), cwd=HERE) == passed_all()
-
-
-@pytest.mark.usefixtures("helpers")
 def test_it_does_with_netcat_where_there_is_no_socat(
     glockd: Spawner, need: Need, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,20 +61,26 @@ def test_it_does_with_netcat_where_there_is_no_socat(
     assert run("bash", "conversations.sh", where, str(CONVERSATIONS), cwd=HERE) == passed_all()
 
 
-@pytest.mark.usefixtures("helpers")
-def test_its_runner_tells_what_fails(glockd: Spawner, tmp_path: Path) -> None:
-    wrong = failing_conversations(tmp_path)
-    output = run("bash", "conversations.sh", server(glockd(), "tcp"), str(wrong), cwd=HERE, status=1)
-    assert output.endswith(f"{FAILED}\n")
-
-
-def test_the_example_in_its_readme_runs(glockd: Spawner) -> None:
-    assert (HERE / "example" / "example.sh").read_text() in code_blocks(HERE / "README.md")
-    output = run("bash", "example/example.sh", cwd=HERE, daemon=glockd())
-    assert output == "holding nightly backup with a token\ndone\n"
-
-
-def test_the_example_in_the_main_readme_runs(glockd: Spawner) -> None:
-    assert (HERE / "example" / "readme.sh").read_text() in code_blocks(ROOT / "README.md")
-    output = run("bash", "clients/shell/example/readme.sh", cwd=ROOT, daemon=glockd())
-    assert output == "mine: 1\na command with the lock held, ended if it is lost\n"
+def test_an_interrupt_from_the_terminal_ends_the_command_and_frees_the_lock(
+    glockd: Spawner, need: Need
+) -> None:
+    daemon = glockd()
+    # A shell with job control, as a user has it, in a terminal; it goes on when the script has ended.
+    script = ". ./glock.sh; glock_open; glock_with job 0 bash -c 'echo running; exec sleep 60'"
+    outer = f"bash -m -c {shlex.quote(f'bash -c {shlex.quote(script)}; read -r _')}"
+    with subprocess.Popen(
+        [need("script", "bsdutils"), "--quiet", "--command", outer, "/dev/null"],
+        cwd=HERE,
+        env=environment(GLOCK_SERVER=server(daemon, "tcp")),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as terminal:
+        assert terminal.stdin is not None
+        assert terminal.stdout is not None
+        assert terminal.stdout.readline() == b"running\r\n"
+        other = daemon.client()
+        other.says("g job").hears("0 Lock Get Failure: job")
+        terminal.stdin.write(b"\x03")
+        terminal.stdin.flush()
+        other.says("wait 10 job").hears("1 Lock Get Success: job")
+        terminal.stdin.write(b"\n")

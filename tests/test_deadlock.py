@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -352,3 +353,38 @@ def cost_of_a_hand_over(waiters: int) -> float:
 
 def test_a_hand_over_costs_the_same_before_ten_and_before_ten_thousand() -> None:
     assert cost_of_a_hand_over(10_000) < FACTOR * cost_of_a_hand_over(10)
+
+
+def test_who_stands_behind_does_not_hold_up(daemon: Daemon) -> None:
+    alice, bob, zed, dave, observer = (daemon.client() for _ in range(5))
+    alice.says("share 0 9 pool").hears("1 Shared Lock Get Success: pool")
+    zed.says("share 0 9 pool").hears("2 Shared Lock Get Success: pool")
+    bob.says("g job").hears("1 Lock Get Success: job")
+    waits(observer, bob, "share inf 2 pool")
+    waits(observer, dave, "share inf 1 pool")
+    # Bob's turn comes when Zed goes, although Dave's would not.
+    waits(observer, alice, "wait inf job")
+    zed.says("sr pool").hears("1 Shared Lock Release Success: pool")
+    bob.hears("2 Shared Lock Get Success: pool")
+    bob.says("r job").hears("1 Lock Release Success: job")
+    alice.hears("1 Lock Get Success: job")
+    dave.vanishes()
+
+
+@pytest.mark.flags("-history=20")
+def test_the_circle_goes_through_those_who_are_stuck(daemon: Daemon) -> None:
+    alice, bob, carol, zed, observer = (daemon.client() for _ in range(5))
+    alice.says("share 0 9 pool", "g hers").hears("1 Shared Lock Get Success: pool")
+    alice.hears("1 Lock Get Success: hers")
+    zed.says("share 0 9 pool").hears("2 Shared Lock Get Success: pool")
+    bob.says("read 0 job").hears("1 Lock Get Success: job")
+    carol.says("read 0 job").hears("2 Lock Get Success: job")
+    # Bob waits for what Alice holds too, but will have it when Zed goes.
+    waits(observer, bob, "share inf 2 pool")
+    waits(observer, carol, "wait inf hers")
+    alice.says("wait inf job").hears("0 Lock Get Deadlock: job")
+    reply = observer.says("history job").hears_a_line()
+    circle = " -> ".join(one.address for one in (alice, carol, alice))
+    assert json.loads(reply.partition(b" ")[2])[-1]["detail"] == circle
+    bob.vanishes()
+    carol.vanishes()

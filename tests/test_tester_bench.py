@@ -156,7 +156,7 @@ def test_a_server_that_is_gone_is_told_in_one_line() -> None:
         gone = str(server.tcp)
     result = CliRunner().invoke(main, ["bench", "pingpong", gone])
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1] == "Error: connect: Connection refused"
+    assert result.stderr == f"Error: {gone}: connect: Connection refused\n"
 
 
 def test_the_servers_process_is_found_at_each_of_its_doors(server: LocalServer) -> None:

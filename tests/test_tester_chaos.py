@@ -49,11 +49,11 @@ def test_tokens_grow_and_promises_hold_when_the_server_is_killed(tmp_path: Path)
 LAST_COME_FIRST_SERVED = """
 from glockd.core.locks import LockTable
 serve = LockTable._serve
-def bad(self, name, lock, now):
+def bad(self, lock, now):
     latest_first = list(reversed(lock.waiters.items()))
     lock.waiters.clear()
     lock.waiters.update(latest_first)
-    return serve(self, name, lock, now)
+    return serve(self, lock, now)
 LockTable._serve = bad
 """
 TOKENS_SHRINK = """

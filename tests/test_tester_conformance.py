@@ -154,7 +154,7 @@ def test_nobody_there_is_told_in_one_line() -> None:
         gone = str(server.tcp)
     result = CliRunner().invoke(main, ["conformance", "--tcp", gone])
     assert result.exit_code == 2
-    assert result.stderr == "Error: Connection refused\n"
+    assert result.stderr == f"Error: {gone}: Connection refused\n"
 
 
 @pytest.mark.parametrize(

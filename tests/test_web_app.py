@@ -226,12 +226,28 @@ def test_with_an_auth_file_pages_want_a_secret_but_health_does_not(glockd: Spawn
     refused = {path: ask(daemon.ws, path) for path in PAGES}
     assert {path for path in PAGES if refused[path].status == 401} == {"/", "/metrics"}
     assert refused["/metrics"].headers["www-authenticate"].startswith("Bearer ")
-    assert ", Basic " in refused["/"].headers["www-authenticate"]
+    assert ", Basic " in refused["/metrics"].headers["www-authenticate"]
     assert ask(daemon.ws, "/metrics", headers={"Authorization": "Bearer wrong"}).status == 401
     for path in ("/", "/metrics"):
         assert ask(daemon.ws, path, headers={"Authorization": "Bearer swordfish"}).status == 200
         assert ask(daemon.ws, path, headers={"Authorization": basic("me:hunter2")}).status == 200
     assert "hunter2" not in daemon.stderr
+
+
+def test_the_console_asks_for_the_secret_itself_and_the_browser_does_not(
+    glockd: Spawner, tmp_path: Path
+) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text("hunter2\n")
+    daemon = glockd("-auth-file", str(secrets))
+    refused = ask(daemon.ws, "/")
+    shown = ask(daemon.ws, "/", headers={"Authorization": "Bearer hunter2"})
+    assert (refused.status, shown.status) == (401, 200)
+    # RFC 6750, 3: no browser knows what to ask for then.
+    assert refused.headers["www-authenticate"] == 'Bearer realm="glockd"'
+    assert refused.body == shown.body
+    assert refused.headers["content-security-policy"] == shown.headers["content-security-policy"]
+    assert ask(daemon.ws, "/", method="HEAD").body == b""
 
 
 def test_a_site_asks_for_the_secrets_of_now() -> None:

@@ -236,7 +236,7 @@ def test_the_longest_wait_is_that_of_the_first_in_line() -> None:
 
 
 def test_a_scrape_with_many_locks_is_quick_and_stalls_nobody(daemon: Glockd) -> None:
-    """The figure to keep is 50 ms; a busy machine that runs tests gets several times that."""
+    """The figure to keep is 50 ms. The quickest of several counts: other work of the machine is not the daemon's."""
     alice = daemon.stream()
     every = 1000
     for verb, reply in (("g", "1 Lock Get Success"), ("sg", "1 Shared Lock Get Success")):
@@ -245,9 +245,12 @@ def test_a_scrape_with_many_locks_is_quick_and_stalls_nobody(daemon: Glockd) -> 
             alice.sends("".join(f"{verb} {name}\n" for name in names))
             alice.take(sum(len(f"{reply}: {name}\r\n") for name in names))
     assert scrape(daemon)['glockd_holds{table="shared"}'] == 250_000
-    began = time.monotonic()
-    scrape(daemon)
-    assert time.monotonic() - began < 0.25
+    times = []
+    for _ in range(5):
+        began = time.monotonic()
+        scrape(daemon)
+        times.append(time.monotonic() - began)
+    assert min(times) < 0.05
     daemon.kill()  # 500,000 locks need not be told good-bye
 
 

@@ -22,14 +22,14 @@ const maxIdle = 8
 
 // Client takes locks for many goroutines. Its zero value is ready for use.
 type Client struct {
-	// Server is the daemon's address, tcp://host:port or unix:///path; "" means the environment variable GLOCK_SERVER, and
-	// without that DefaultServer.
+	// Server is the daemon's address as for Connect; "" means the environment variable GLOCK_SERVER, and without that
+	// DefaultServer.
 	Server string
 	// Secret is presented to a daemon that wants one.
 	Secret string
 	// Name is what each connection calls itself in the daemon's listings; "" for its address.
 	Name string
-	// Dial makes the connections, for example with crypto/tls; nil: plain ones to Server.
+	// Dial makes the connections; nil: to Server.
 	Dial func(ctx context.Context) (net.Conn, error)
 
 	mu     sync.Mutex

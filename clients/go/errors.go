@@ -25,8 +25,7 @@ var (
 	ErrRefused = errors.New("glock: refused")
 )
 
-// refusals tells what each negative reply means. A reply that is not here and begins with 0 is a plain answer, such as
-// "0 Lock Not Locked: job".
+// refusals tells what negative replies mean.
 var refusals = []struct {
 	prefix string
 	err    error
@@ -40,17 +39,26 @@ var refusals = []struct {
 	{"0 Lock Lease Failure: ", ErrNotHeld},
 	{"0 Lock Token: ", ErrNotHeld},
 	{"0 Not Authorised", ErrNotAuthorised},
-	{"0 Bad Argument: ", ErrRefused},
-	{"0 Too Many ", ErrRefused},
-	{"0 Name Too Long: ", ErrRefused},
-	{"0 disabled", ErrRefused},
 }
 
+// answers are those replies that begin with 0 and are plain answers to a question.
+var answers = []string{"0 Lock Not Locked: ", "0 Shared Lock Not Locked: ", "0 Lock Token Stale: ", "0 []"}
+
+// refusal is the error that a reply stands for, or nil. What is no answer is an error, also if it comes from a daemon that
+// says more than this client knows, or from no glockd at all.
 func refusal(reply string) error {
+	if leading(reply) > 0 {
+		return nil
+	}
+	for _, answer := range answers {
+		if strings.HasPrefix(reply, answer) {
+			return nil
+		}
+	}
 	for _, refusal := range refusals {
 		if strings.HasPrefix(reply, refusal.prefix) {
 			return fmt.Errorf("%w (%q)", refusal.err, reply)
 		}
 	}
-	return nil
+	return fmt.Errorf("%w (%q)", ErrRefused, reply)
 }

@@ -111,7 +111,10 @@ func (s *Session) release(ctx context.Context, what hold) error {
 
 func (s *Session) number(ctx context.Context, command string) (int64, error) {
 	reply, err := s.ask(ctx, command)
-	return leading(reply), err
+	if err != nil {
+		return 0, err
+	}
+	return leading(reply), nil
 }
 
 func (s *Session) document(ctx context.Context, command string) (json.RawMessage, error) {
@@ -137,13 +140,10 @@ func (s *Session) listing(ctx context.Context, word, name string) ([]string, err
 // lines is the reply to a command whose reply has any number of lines and no end. A question about a lock that nobody
 // can know of is sent behind it; the answer marks the end.
 func (s *Session) lines(ctx context.Context, command string) ([]string, error) {
-	if err := sendable(command); err != nil {
-		return nil, err
-	}
 	end := "0 Lock Not Locked: " + s.nonce
 	request := newRequest(func(line string) bool { return line == end })
 	request.listing = true
-	if err := s.perform(ctx, request, nil, command, "i "+s.nonce); err != nil {
+	if err := s.perform(ctx, request, command, "i "+s.nonce); err != nil {
 		return nil, err
 	}
 	lines := request.lines[:len(request.lines)-1]
@@ -155,23 +155,25 @@ func (s *Session) lines(ctx context.Context, command string) ([]string, error) {
 
 // ask carries out a command that has one line of reply, and gives that, or the error that it stands for.
 func (s *Session) ask(ctx context.Context, command string) (string, error) {
-	if err := sendable(command); err != nil {
-		return "", err
-	}
 	request := newRequest(nil)
-	if err := s.perform(ctx, request, nil, command); err != nil {
+	if err := s.perform(ctx, request, command); err != nil {
 		return "", err
 	}
 	return request.lines[0], refusal(request.lines[0])
 }
 
 // perform is exchange for those who have not taken their turn yet.
-func (s *Session) perform(ctx context.Context, request *request, undo []string, commands ...string) error {
+func (s *Session) perform(ctx context.Context, request *request, commands ...string) error {
+	for _, command := range commands {
+		if err := sendable(command); err != nil {
+			return err
+		}
+	}
 	if err := s.take(ctx); err != nil {
 		return err
 	}
 	defer s.give()
-	return s.exchange(ctx, request, undo, commands...)
+	return s.exchange(ctx, request, nil, commands...)
 }
 
 // take waits until no other goroutine's command is on its way.

@@ -1,10 +1,12 @@
 package glock_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -297,14 +299,69 @@ func TestBadArgumentsNeverReachTheWire(t *testing.T) {
 		wants(t, s.Release(within(t), name), glock.ErrBadName)
 		_, err = s.Holders(within(t), name)
 		wants(t, err, glock.ErrBadName)
+		_, err = s.Raw(within(t), "i "+name, 1)
+		wants(t, err, glock.ErrBadName)
 	}
 	_, err := s.Holders(within(t), " ")
 	wants(t, err, glock.ErrBadName)
 	wants(t, s.Lease(within(t), "a", -time.Second), glock.ErrRefused)
-	for _, server := range []string{"http://localhost/", "tcp://localhost", "unix://", "localhost:9999"} {
+	for _, server := range []string{
+		"http://localhost/", "tcp://localhost", "unix://", "localhost:9999", "tls://localhost", "tls://localhost:1?cb=x",
+		"tls://localhost:1?ca=/nowhere",
+	} {
 		if _, err := glock.Connect(within(t), server); err == nil {
 			t.Errorf("connected to %q", server)
 		}
+	}
+}
+
+// scripted is a session with a daemon that says these lines, each when it has heard one, and then hangs up. Its bytes come
+// one by one.
+func scripted(t *testing.T, replies ...string) *glock.Session {
+	ours, theirs := net.Pipe()
+	s := glock.NewSession(ours)
+	t.Cleanup(func() { s.Close() })
+	go func() {
+		defer theirs.Close()
+		commands := bufio.NewReader(theirs)
+		for _, reply := range replies {
+			if _, err := commands.ReadString('\n'); err != nil {
+				return
+			}
+			for _, letter := range []byte(reply + "\n") {
+				if _, err := theirs.Write([]byte{letter}); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	return s
+}
+
+func TestAnUnlockThatComesTooLateSaysThatTheLockWasLost(t *testing.T) {
+	s := scripted(t, "1 Lock Get Success: late", "! lost late lease\n0 Lock Release Failure: late", "not asked for")
+	lock, err := s.TryLock(within(t), "late")
+	must(t, err)
+	wants(t, lock.Unlock(), glock.ErrLost)
+}
+
+func TestADaemonThatHangsUpEndsWaitsAndLocks(t *testing.T) {
+	s := scripted(t, "1 Lock Get Success: held", "")
+	lock, err := s.TryLock(within(t), "held")
+	must(t, err)
+	_, err = s.Lock(within(t), "awaited")
+	wants(t, err, glock.ErrRefused) // an empty line is no answer
+	_, err = s.Lock(within(t), "awaited")
+	wants(t, err, glock.ErrClosed)
+	<-lock.Lost()
+}
+
+func TestWhatIsNoAnswerIsNotTakenForNo(t *testing.T) {
+	for _, reply := range []string{"0 Only TLS Here", "0 Idle Too Long", "HTTP/1.1 400 Bad Request", "", "0"} {
+		_, err := scripted(t, reply).Inspect(within(t), "question")
+		wants(t, err, glock.ErrRefused)
+		_, err = scripted(t, reply).Check(within(t), "question", 1)
+		wants(t, err, glock.ErrRefused)
 	}
 }
 

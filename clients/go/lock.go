@@ -2,6 +2,7 @@ package glock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -103,6 +104,9 @@ func (l *Lock) Unlock() error {
 	}
 	if reason := l.session.Err(); err != nil && reason != nil {
 		return fmt.Errorf("%w: %v", ErrLost, reason)
+	}
+	if errors.Is(err, ErrNotHeld) { // the lease ran out while the release was on its way
+		return fmt.Errorf("%w: %v", ErrLost, err)
 	}
 	return err
 }

@@ -40,21 +40,24 @@ type hold struct {
 	name   string
 }
 
-// Connect opens a session with the daemon at server: tcp://host:port, unix:///path, or "" for the environment variable
-// GLOCK_SERVER, else DefaultServer. The context bounds the connecting only.
+// Connect opens a session with the daemon at server: tcp://host:port, unix:///path, tls://host:port, or "" for the
+// environment variable GLOCK_SERVER, else DefaultServer. The context bounds the connecting only.
+//
+// A tls:// address takes ?ca=FILE, the authorities to trust instead of the system's, cert=FILE and key=FILE, this client's
+// own certificate, and host=NAME, which the daemon's certificate must be for.
 func Connect(ctx context.Context, server string) (*Session, error) {
-	network, where, err := address(server)
+	address, err := parse(server)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, where) // with keep-alive, net.Dialer's default
+	conn, err := address.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("glock: %w", err)
 	}
 	return NewSession(conn), nil
 }
 
-// NewSession is a session on a connection that the caller made, for example with crypto/tls.
+// NewSession is a session on a connection that the caller made.
 func NewSession(conn net.Conn) *Session {
 	nonce := make([]byte, 16)
 	if _, err := rand.Read(nonce); err != nil {
@@ -221,7 +224,7 @@ func (s *Session) Who(ctx context.Context, name string) (map[string]string, erro
 func (s *Session) Stats(ctx context.Context) (map[string]int64, error) {
 	// The counters are sorted, and this one is the last in every version of the daemon.
 	request := newRequest(func(line string) bool { return strings.HasPrefix(line, "shared_orphans: ") })
-	err := s.perform(ctx, request, nil, "q")
+	err := s.perform(ctx, request, "q")
 	if err != nil {
 		return nil, err
 	}
@@ -277,10 +280,10 @@ func (s *Session) Auth(ctx context.Context, secret string) error {
 // reply. Locks taken this way are held, but no Lock stands for them.
 func (s *Session) Raw(ctx context.Context, line string, lines int) ([]string, error) {
 	if lines == 0 {
-		return nil, s.perform(ctx, nil, nil, line)
+		return nil, s.perform(ctx, nil, line)
 	}
 	seen := 0
 	request := newRequest(func(string) bool { seen++; return seen == lines })
-	err := s.perform(ctx, request, nil, line)
+	err := s.perform(ctx, request, line)
 	return request.lines, err
 }

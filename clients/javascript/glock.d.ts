@@ -7,7 +7,7 @@
  * - `not held`: this session does not hold the lock, or released it before;
  * - `lost`: the hold ended without being released: its lease ran out or its connection ended;
  * - `closed`: there is no connection, or no longer;
- * - `bad name`: the name holds a line feed, or the command would be longer than 4095 bytes;
+ * - `bad name`: the name holds a line feed or half a surrogate pair, or the command would be longer than 4095 bytes;
  * - `not authorised`: the daemon wants a secret, or another one;
  * - `refused`: another reason, which the message tells.
  */
@@ -56,11 +56,28 @@ export interface Lock {
   release(): Promise<void>;
 }
 
+export type Listing = 'exclusive' | 'shared' | 'waited' | 'sessions' | 'held' | 'history';
+
+export interface Page {
+  entries: Record<string, unknown>[];
+  /** The `from` of the following page; null behind the last. */
+  next: number | null;
+  /** How many entries there are, whatever `text` is. */
+  total: number;
+  /** How many sessions stand in line. */
+  waiting: number;
+}
+
 export interface ConnectOptions {
   /** For a daemon that wants one. */
   secret?: string;
   /** Gives up connecting. */
   signal?: AbortSignal;
+  /**
+   * Seconds that the daemon has for each reply that need not be waited for, and after the end of each wait; by default 10.
+   * Then the connection is given up. `Infinity` is for ever.
+   */
+  timeout?: number;
   /** What to use for ws:// and wss:// where the JavaScript has none: Node before version 22, with the package `ws`. */
   WebSocket?: new (url: string) => object;
 }
@@ -80,8 +97,10 @@ export interface WaitOptions {
  */
 export class Session {
   /**
-   * @param server tcp://host:port or unix:///path (Node), ws://host:port/ or wss:// (browsers, Node from 22 on). By default
-   *     what the environment variable GLOCK_SERVER says, else tcp://127.0.0.1:9999; in a page, the page's own host and port.
+   * @param server tcp://host:port, unix:///path or tls://host:port (Node), ws://host:port/ or wss:// (browsers, Node from 22
+   *     on). By default what the environment variable GLOCK_SERVER says, else tcp://127.0.0.1:9999; in a page, the page's own
+   *     host and port. A tls:// address takes ?ca=FILE, the authorities to trust instead of Node's, cert=FILE and key=FILE, this
+   *     client's own certificate, and host=NAME, which the daemon's certificate must be for.
    */
   static connect(server?: string, options?: ConnectOptions): Promise<Session>;
   private constructor();
@@ -114,8 +133,10 @@ export class Session {
   /** Chosen names of the holders, or addresses of those who chose none. */
   holders(name: string): Promise<string[]>;
   countedHolders(name: string): Promise<string[]>;
-  /** The names of all locks; where a holder's name holds `: `, maybe also some that are none. */
+  /** The names of all locks, exclusive and counted. */
   names(): Promise<string[]>;
+  /** A page of a long listing, as docs/protocol.md tells: `count` (1 to 1000) entries from place `from` on, with `text` in them. */
+  find(what: Listing, options?: { from?: number; count?: number; text?: string }): Promise<Page>;
 
   /** Choose a name for listings, or take it back. It gives no rights and need not be unique. */
   iam(name?: string): Promise<void>;
@@ -181,7 +202,7 @@ export class LockManager {
     options: RequestOptions & { ifAvailable?: false },
     callback: (lock: Lock) => T | PromiseLike<T>,
   ): Promise<T>;
-  /** Who holds and who waits for which lock, in the whole daemon. It asks about one lock after the other. */
+  /** Who holds and who waits for which lock, in the whole daemon. It asks page by page, and again about each lock with several holders or a waiter. */
   query(): Promise<{ held: LockInfo[]; pending: LockInfo[] }>;
   /** Close the connections that nobody uses now. */
   close(): void;

@@ -6,6 +6,8 @@
 const DEFAULT_SERVER = 'tcp://127.0.0.1:9999';
 /** The longest command that the daemon takes whole on a stream, in bytes without the line feed. */
 const MAX_LINE = 4095;
+/** Seconds that the daemon has for each reply that need not be waited for, unless told otherwise. */
+const TIMEOUT = 10;
 /** How many connections without a lock a LockManager keeps for later. */
 const MAX_IDLE = 8;
 /** Silence on a TCP connection, in milliseconds, after which the system asks whether the daemon is still there. */
@@ -14,7 +16,7 @@ const KEEP_ALIVE = 10_000;
 /** Unicode's white space, which the daemon takes for a space in names; \s is another set. */
 const WHITE_SPACE = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
 
-/** What each negative reply means; others that begin with 0 are plain answers. */
+/** What negative replies mean. */
 const REFUSALS = [
   ['0 Lock Get Failure: ', 'busy'],
   ['0 Shared Lock Get Failure: ', 'busy'],
@@ -25,11 +27,10 @@ const REFUSALS = [
   ['0 Lock Lease Failure: ', 'not held'],
   ['0 Lock Token: ', 'not held'],
   ['0 Not Authorised', 'not authorised'],
-  ['0 Bad Argument: ', 'refused'],
-  ['0 Too Many ', 'refused'],
-  ['0 Name Too Long: ', 'refused'],
-  ['0 disabled', 'refused'],
 ];
+
+/** What is a plain answer to a question: a number from 1 on, or one of these. Nothing else must be taken for a no. */
+const ANSWER = /^([1-9]\d*( |$)|0 Lock Not Locked: |0 Shared Lock Not Locked: |0 Lock Token Stale: |0 [[{])/;
 
 export class GlockError extends Error {
   constructor(code, message, options) {
@@ -39,6 +40,8 @@ export class GlockError extends Error {
   }
 }
 
+const locksOf = Symbol('locksOf');
+
 export class Session {
   #transport;
   #turn = Promise.resolve(); // settled when no command is on its way
@@ -46,6 +49,7 @@ export class Session {
   #holds = new Map(); // what is held, by the command that releases it
   #notified = false; // the daemon was told to push a line when it takes a lock back
   #nonce = nonce(); // no line but our own sentinel ends with it
+  #timeout; // seconds that the daemon has for a reply that need not be waited for
   #ended; // why the session ended
   #onEnd;
 
@@ -54,8 +58,9 @@ export class Session {
     this.#onEnd = resolve;
   });
 
-  static async connect(server, { secret, signal, WebSocket } = {}) {
+  static async connect(server, { secret, signal, timeout = TIMEOUT, WebSocket } = {}) {
     const session = new Session();
+    session.#timeout = timeout;
     session.#transport = await open(server || defaultServer(), {
       signal,
       WebSocket,
@@ -116,6 +121,7 @@ export class Session {
     if (limit === undefined) {
       return this.#acquire('counted', 'sg ', name, 0, signal);
     }
+    checkInteger('limit', limit);
     return this.#acquire('counted', `share ${seconds(wait)} ${limit} `, name, wait, signal);
   }
 
@@ -140,6 +146,7 @@ export class Session {
   }
 
   async check(name, token) {
+    checkInteger('token', token);
     return number(await this.#ask(`check ${token} ${name}`)) === 1;
   }
 
@@ -203,16 +210,33 @@ export class Session {
     return this.#perform(line, { count: lines });
   }
 
-  /** The names of all locks, exclusive and counted, and maybe some that are no locks. */
+  async find(what, { from = 0, count = 1000, text = '' } = {}) {
+    checkInteger('from', from);
+    checkInteger('count', count);
+    return json(await this.#ask(`find ${what} ${from} ${count} ${text}`));
+  }
+
   async names() {
     const names = new Set();
-    for (const line of [...(await this.#lines('d')), ...(await this.#lines('sd'))]) {
-      // NAME: HOLDER, where either may hold a colon: every way to read it.
-      for (let colon = line.indexOf(': '); colon >= 0; colon = line.indexOf(': ', colon + 1)) {
-        names.add(line.slice(0, colon));
+    for (const table of ['exclusive', 'shared']) {
+      for (const { name } of await this[locksOf](table)) {
+        names.add(name);
       }
     }
     return [...names];
+  }
+
+  /** All locks of a table, page by page. */
+  async [locksOf](table) {
+    const locks = new Map(); // places move meanwhile, so that one may come twice
+    for (let from = 0; from !== null; ) {
+      const page = await this.find(table, { from });
+      for (const lock of page.entries) {
+        locks.set(lock.name, lock);
+      }
+      from = page.next;
+    }
+    return locks.values();
   }
 
   async #acquire(mode, words, name, wait, signal) {
@@ -231,7 +255,7 @@ export class Session {
       const granted = (line) => {
         lock = this.#grant(mode, release, line);
       };
-      const [reply] = await this.#exchange(words + normalise(name), { granted, undo, signal });
+      const [reply = ''] = await this.#exchange(words + normalise(name), { granted, undo, signal, wait });
       if (lock === undefined) {
         const code = refusal(reply) ?? 'refused';
         throw new GlockError(code === 'busy' && wait > 0 ? 'timeout' : code, reply);
@@ -264,7 +288,7 @@ export class Session {
       // Whatever comes of it, the session no longer counts on the lock.
       this.#holds.get(release)?.[end](new GlockError('not held', 'the lock was released'));
       this.#holds.delete(release);
-      const [reply] = await this.#exchange(release, {});
+      const [reply = ''] = await this.#exchange(release, {});
       check(reply);
     } finally {
       give();
@@ -299,7 +323,7 @@ export class Session {
   }
 
   async #ask(command) {
-    const [reply] = await this.#perform(command, {});
+    const [reply = ''] = await this.#perform(command, {}); // a message may be empty
     check(reply);
     return reply;
   }
@@ -345,8 +369,9 @@ export class Session {
    * @param {string} [request.trailer] a command whose reply belongs to this one
    * @param {string[]} [request.undo] what to send when signal aborts before the reply is there
    * @param {AbortSignal} [request.signal]
+   * @param {number} [request.wait] for how many seconds the daemon may put the reply off
    */
-  #exchange(command, { count = 1, last, listing = false, granted, trailer, undo, signal }) {
+  #exchange(command, { count = 1, last, listing = false, granted, trailer, undo, signal, wait = 0 }) {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) {
         reject(this.#ended);
@@ -354,7 +379,13 @@ export class Session {
       }
       signal?.throwIfAborted();
       const request = { lines: [], count, last, listing, granted };
+      const patience = 1000 * (wait + this.#timeout);
+      const timer =
+        patience < 2 ** 31 // more is more than setTimeout knows
+          ? setTimeout(() => this.#end(new GlockError('closed', `no reply within ${this.#timeout} s`)), patience)
+          : undefined;
       const abort = () => {
+        clearTimeout(timer);
         // The replies still to come are read by the way and dropped.
         request.granted = undefined;
         for (const command of undo ?? []) {
@@ -365,10 +396,12 @@ export class Session {
       };
       signal?.addEventListener('abort', abort, { once: true });
       request.resolve = (lines) => {
+        clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         resolve(lines);
       };
       request.reject = (error) => {
+        clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         reject(error);
       };
@@ -484,7 +517,8 @@ export class Lock {
     try {
       await (this.mode === 'counted' ? this.#session.releaseCounted(this.name) : this.#session.release(this.name));
     } catch (cause) {
-      throw cause.code === 'closed' ? lost(cause) : cause;
+      // Not held any more: it was lost while the release was on its way.
+      throw ['closed', 'not held'].includes(cause.code) ? lost(cause) : cause;
     }
   }
 
@@ -586,11 +620,21 @@ export class LockManager {
     try {
       const held = [];
       const pending = [];
-      for (const name of await session.names()) {
-        const { exclusive, shared } = await session.explain(name);
-        for (const table of [exclusive, shared]) {
-          held.push(...table.holders.map((holder) => info(name, holder)));
-          pending.push(...table.waiters.map((waiter) => info(name, waiter)));
+      for (const table of ['exclusive', 'shared']) {
+        for (const { name, holder, holders, waiters } of await session[locksOf](table)) {
+          let told = { holders: [holder], waiters: [] };
+          if (holders > 1 || waiters > 0) {
+            try {
+              told = (await session.explain(name))[table];
+            } catch (error) {
+              if (error.code !== 'bad name') {
+                throw error;
+              }
+              // Too long a name to ask about it: its oldest holder has to do.
+            }
+          }
+          held.push(...told.holders.map((holder) => info(name, holder)));
+          pending.push(...told.waiters.map((waiter) => info(name, waiter)));
         }
       }
       return { held, pending };
@@ -671,24 +715,81 @@ async function open(server, handlers) {
   if (unix !== null) {
     return openStream({ path: unix[1] }, server, handlers);
   }
-  const tcp = /^tcp:\/\/(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(server);
-  if (tcp !== null) {
-    return openStream({ host: tcp[1] ?? tcp[2], port: Number(tcp[3]) }, server, handlers);
+  const [, scheme, ipv6, name, port, query] =
+    /^(tcp|tls):\/\/(?:\[([^\]]+)\]|([^:?]+)):(\d+)(?:(?<=^tls.*)\?(.*))?$/.exec(server) ?? [];
+  if (scheme === undefined) {
+    throw new TypeError(`server ${server}: want tcp://host:port, tls://host:port, unix:///path or ws://host:port/`);
   }
-  throw new TypeError(`server ${server}: want tcp://host:port, unix:///path or ws://host:port/`);
+  const where = { host: ipv6 ?? name, port: Number(port) };
+  return openStream(where, server, handlers, scheme === 'tls' ? (query ?? '') : undefined);
 }
 
-async function openStream(where, server, { signal, onReply, onClose }) {
-  let net;
+/** One of Node's own modules. */
+async function node(name, server) {
   try {
-    net = await import(/* webpackIgnore: true */ /* @vite-ignore */ 'node:net');
+    return await import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`);
   } catch (cause) {
     throw new GlockError('closed', `${server}: a browser can only use ws:// and wss://`, { cause });
   }
+}
+
+/** TLS on a connection, as a tls:// address wants it. */
+async function encrypt(plain, host, query, server) {
+  const { readFile } = await node('fs/promises', server);
+  const { checkServerIdentity, connect } = await node('tls', server);
+  const options = {};
+  for (const [option, value] of new URLSearchParams(query)) {
+    if (option === 'host') {
+      host = value;
+    } else if (['ca', 'cert', 'key'].includes(option)) {
+      options[option] = await readFile(value);
+    } else {
+      throw new TypeError(`server ${server}: unknown option ${option}`);
+    }
+  }
+  return connect({
+    ...options,
+    key: options.key ?? options.cert, // both may be in one file
+    socket: plain,
+    servername: /[a-z]/i.test(host) && !host.includes(':') ? host : '', // RFC 6066, 3: no addresses
+    checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
+    minVersion: 'TLSv1.2',
+  });
+}
+
+/**
+ * @param {{path: string} | {host: string, port: number}} where
+ * @param {string} [query] of a tls:// address; without, the connection is plain
+ */
+async function openStream(where, server, { signal, onReply, onClose }, query) {
+  const net = await node('net', server);
   signal?.throwIfAborted();
-  const socket = net.connect({ ...where, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE });
-  let unread = '';
+  const plain = net.connect({ ...where, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE });
   let why = 'the daemon hung up';
+  const connected = new Promise((resolve, reject) => {
+    const failed = (cause) => {
+      why = cause.message;
+      reject(new GlockError('closed', `${server}: ${cause.message}`, { cause }));
+    };
+    plain.on('error', failed);
+    if (query === undefined) {
+      plain.once('connect', () => resolve(plain));
+      return;
+    }
+    encrypt(plain, where.host, query, server).then((socket) => {
+      socket.on('error', failed);
+      socket.once('secureConnect', () => resolve(socket));
+      socket.once('close', () => failed(new Error('the daemon hung up')));
+    }, reject);
+  });
+  let socket;
+  try {
+    socket = await abortable(connected, signal);
+  } catch (error) {
+    plain.destroy();
+    throw error;
+  }
+  let unread = '';
   socket.setEncoding('utf8');
   socket.on('data', (text) => {
     const complete = (unread + text).split('\n');
@@ -697,20 +798,7 @@ async function openStream(where, server, { signal, onReply, onClose }) {
       onReply(line.endsWith('\r') ? line.slice(0, -1) : line);
     }
   });
-  socket.on('error', (error) => {
-    why = error.message;
-  });
   socket.on('close', () => onClose(why));
-  const connected = new Promise((resolve, reject) => {
-    socket.once('connect', resolve);
-    socket.once('error', (cause) => reject(new GlockError('closed', `${server}: ${cause.message}`, { cause })));
-  });
-  try {
-    await abortable(connected, signal);
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
   return {
     messages: false,
     lasting: true,
@@ -730,6 +818,7 @@ async function openWebSocket(server, { signal, WebSocket = globalThis.WebSocket,
   signal?.throwIfAborted();
   const socket = new WebSocket(server);
   socket.addEventListener('message', (event) => onReply(event.data));
+  socket.addEventListener('error', () => {}); // close follows; the package ws would end the process if nobody listened
   const connected = new Promise((resolve, reject) => {
     socket.addEventListener('open', resolve, { once: true });
     socket.addEventListener('close', () => reject(new GlockError('closed', `${server}: no connection`)), {
@@ -783,7 +872,20 @@ function nonce() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** Text would be sent as it is, and might hold a space and the beginning of another name. */
+function checkInteger(what, value) {
+  if (!Number.isSafeInteger(value)) {
+    throw new TypeError(`${what}: want an integer`);
+  }
+}
+
 function checkSendable(command) {
+  if (/\p{Surrogate}/u.test(command)) {
+    throw new GlockError(
+      'bad name',
+      'a name must not hold half a surrogate pair, which UTF-8 cannot tell from another',
+    );
+  }
   if (command.includes('\n')) {
     throw new GlockError('bad name', 'a name must not hold a line feed');
   }
@@ -794,7 +896,7 @@ function checkSendable(command) {
 
 /** What the daemon does with a name: runs of white space become one space, none stays at the ends. */
 function normalise(name) {
-  return name.replace(WHITE_SPACE, ' ').replace(/^ | $/g, '');
+  return `${name}`.replace(WHITE_SPACE, ' ').replace(/^ | $/g, '');
 }
 
 function seconds(length) {
@@ -805,7 +907,10 @@ function seconds(length) {
 }
 
 function refusal(reply) {
-  return REFUSALS.find(([prefix]) => reply.startsWith(prefix))?.[1];
+  if (ANSWER.test(reply)) {
+    return undefined;
+  }
+  return REFUSALS.find(([prefix]) => reply.startsWith(prefix))?.[1] ?? 'refused';
 }
 
 function check(reply) {

@@ -156,19 +156,28 @@ glock_start_lock() {
     if [[ -z ${2:-} ]]; then
         _glock_start "g $1" "r $1" 0
     else
-        _glock_start "wait $2 $1" "r $1" "$2"
+        _glock_word SECONDS "$2" && _glock_start "wait $2 $1" "r $1" "$2"
     fi
 }
 
 glock_start_read() {
-    _glock_start "read ${2:-0} $1" "r $1" "${2:-0}"
+    _glock_word SECONDS "${2:-0}" && _glock_start "read ${2:-0} $1" "r $1" "${2:-0}"
 }
 
 glock_start_shared() {
     if [[ -z ${2:-} ]]; then
         _glock_start "sg $1" "sr $1" 0
     else
-        _glock_start "share ${3:-0} $2 $1" "sr $1" "${3:-0}"
+        _glock_word LIMIT "$2" && _glock_word SECONDS "${3:-0}" && _glock_start "share ${3:-0} $2 $1" "sr $1" "${3:-0}"
+    fi
+}
+
+# Refuse, as the daemon does, what is no one word: it would begin another name. WHICH ARGUMENT
+_glock_word() {
+    local LC_ALL=C
+    if [[ $2 == *[!!-~]* || -z $2 ]]; then
+        REPLY="0 Bad Argument: $1"
+        return "$GLOCK_REFUSED"
     fi
 }
 
@@ -188,9 +197,9 @@ glock_finish() {
     if [[ -z $release ]]; then
         return "${_GLOCK_WAITED[$GLOCK_CONNECTION]:-1}"
     fi
-    if [[ $seconds =~ ^([0-9]*)\.?[0-9]*$ ]]; then
+    if [[ $seconds =~ ^([0-9]{0,9})(\.[0-9]*)?$ ]]; then
         limit=$((10#0${BASH_REMATCH[1]} + GLOCK_TIMEOUT + 1))
-    elif [[ $seconds != inf ]]; then
+    elif [[ $seconds != inf && ! $seconds =~ ^[0-9]{10} ]]; then
         limit=$GLOCK_TIMEOUT # the daemon will refuse it
     fi
     _glock_hear "$limit" || return
@@ -212,8 +221,7 @@ _glock_outcome() {
     if [[ $reply == *' Get Failure: '* && ! $2 =~ ^0*(\.0*)?$ ]]; then
         return "$GLOCK_TIMED_OUT"
     fi
-    _glock_refused || return
-    return "$GLOCK_REFUSED"
+    _glock_refused && return "$GLOCK_REFUSED"
 }
 
 glock_cancel() {
@@ -265,47 +273,58 @@ glock_lost() {
     [[ ${_GLOCK_HOLDS["$REPLY"]:-} == lost ]]
 }
 
-# Runs the command in the background and listens to the daemon meanwhile. The command inherits the connection: should the
-# shell be killed, the lock lives until the command ends. If the lock is lost, the command gets TERM and, after GLOCK_GRACE
-# seconds (10), KILL. The status is the command's own, or one of those above.
+# Runs the command in the foreground while another process listens to the daemon. The command inherits the connection: should
+# the shell be killed, the lock lives until the command ends. If the lock is lost, the command gets TERM and, after
+# GLOCK_GRACE seconds (10), KILL. The status is the command's own, or one of those above.
 glock_with() {
-    local name=$1 seconds=$2 in status=0 shell=$BASHPID command watcher stdin line tenths
+    local name=$1 seconds=$2 status shell=$BASHPID options=$- pipe watcher
     shift 2
     glock_lock "$name" "$seconds" || return
-    in=${_GLOCK_IN[$GLOCK_CONNECTION]}
-    exec {stdin}<&0 # bash gives what it starts in the background /dev/null instead
-    "$@" <&"$stdin" {stdin}<&- &
-    command=$!
-    exec {stdin}<&-
-    (
-        # It must not keep the connection when the others are gone.
-        while kill -0 "$command" && _glock_child_of "$shell"; do
-            status=0
-            read -r -t 1 -u "$in" line || status=$?
-            if [[ ($status -gt 0 && $status -le 128) || $line == '! lost '* ]]; then
-                _glock_close_all
-                kill -TERM "$command"
-                for ((tenths = 0; tenths < 10 * ${GLOCK_GRACE:-10}; tenths++)); do
-                    sleep 0.1
-                    kill -0 "$command" || exit 0
-                done
-                kill -KILL "$command"
-            fi
-        done
-    ) >/dev/null 2>&1 &
+    exec {pipe}> >(_glock_watch "${_GLOCK_IN[$GLOCK_CONNECTION]}" "$shell" >/dev/null 2>&1)
     watcher=$!
-    wait "$command" || status=$?
+    set +e
+    # The foreground, so that the command has the terminal and its signals.
+    (
+        printf '%s\n' "$BASHPID" >&"$pipe"
+        exec {pipe}>&-
+        [[ $options != *e* ]] || set -e
+        "$@"
+    )
+    status=$?
+    [[ $options != *e* ]] || set -e
+    exec {pipe}>&-
     kill -KILL "$watcher" 2>/dev/null || : # with another signal, bash would run the caller's EXIT trap in there
     wait "$watcher" 2>/dev/null || :
     glock_release "$name" || status=$GLOCK_LOST
     return "$status"
 }
 
+# End the command whose process id is on standard input when the daemon says that a lock is lost, or no longer anything.
+_glock_watch() {
+    local in=$1 shell=$2 command status line tenths
+    trap - EXIT ERR
+    read -r command || return
+    # It must not keep the connection when the others are gone.
+    while kill -0 "$command" && _glock_child_of "$shell"; do
+        status=0 line=""
+        read -r -t 1 -u "$in" line || status=$?
+        if [[ ($status -gt 0 && $status -le 128) || $line == '! lost '* ]]; then
+            _glock_close_all
+            kill -TERM "$command"
+            for ((tenths = 0; tenths < 10 * ${GLOCK_GRACE:-10}; tenths++)); do
+                sleep 0.1
+                kill -0 "$command" || return 0
+            done
+            kill -KILL "$command"
+        fi
+    done
+}
+
 # Whether the process still has this parent, which may be a zombie otherwise.
 _glock_child_of() {
     local parent
     if [[ -r /proc/$BASHPID/stat ]]; then
-        read -r _ _ _ parent _ <"/proc/$BASHPID/stat"
+        IFS=' ' read -r _ _ _ parent _ <"/proc/$BASHPID/stat"
         [[ $parent == "$1" ]]
     else
         kill -0 "$1"
@@ -328,11 +347,13 @@ glock_token() {
 }
 
 glock_check() {
+    _glock_word TOKEN "$1" || return
     _glock_ask "check $1 $2" || return
     [[ $REPLY == 1* ]]
 }
 
 glock_lease() {
+    _glock_word SECONDS "$1" || return
     if [[ -z ${_GLOCK_NOTIFIED[$GLOCK_CONNECTION]:-} ]]; then
         _glock_ask "notify on" || return
         _GLOCK_NOTIFIED[$GLOCK_CONNECTION]=1
@@ -505,15 +526,16 @@ _glock_line() {
     [[ ${2:-} == listing ]]
 }
 
-# The status that a refusal in REPLY stands for; 0 if it is none.
+# The status that a refusal in REPLY stands for; 0 if it is an answer. What is none must not be taken for a no.
 _glock_refused() {
     case $REPLY in
+    [1-9]* | '0 Lock Not Locked: '* | '0 Shared Lock Not Locked: '* | '0 Lock Token Stale: '* | '0 []'*) return 0 ;;
     '0 Lock Get Failure: '* | '0 Shared Lock Get Failure: '*) return "$GLOCK_BUSY" ;;
     '0 Lock Get Deadlock: '* | '0 Shared Lock Get Deadlock: '*) return "$GLOCK_DEADLOCK" ;;
     '0 Lock Release Failure: '* | '0 Shared Lock Release Failure: '*) return 1 ;;
     '0 Lock Lease Failure: '* | '0 Lock Token: '*) return 1 ;;
     '0 Not Authorised'*) return "$GLOCK_NOT_AUTHORISED" ;;
-    '0 Bad Argument: '* | '0 Too Many '* | '0 Name Too Long: '* | '0 disabled') return "$GLOCK_REFUSED" ;;
+    *) return "$GLOCK_REFUSED" ;;
     esac
 }
 

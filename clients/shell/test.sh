@@ -165,14 +165,16 @@ test_a_command_runs_with_the_lock() {
 }
 
 test_a_command_ends_when_the_lock_is_lost() {
+    local IFS=$'\n\t' started=$SECONDS # as careful scripts set it
     mkfifo "$work/fifo"
     (
         read -r -t 10 _ <>"$work/fifo" # the command runs
         kick_holder "sh guard"
     ) &
     # shellcheck disable=SC2016 # for the other shell to expand
-    status "$GLOCK_LOST" glock_with "sh guard" 5 bash -c 'echo >"$0"; exec sleep 30' "$work/fifo"
+    status "$GLOCK_LOST" glock_with "sh guard" 5 bash -c 'echo >"$0"; exec sleep 60' "$work/fifo"
     wait
+    same true "$([[ $SECONDS -lt $((started + 30)) ]] && echo true)"
 }
 
 test_the_lock_outlives_a_shell_that_is_killed_while_its_command_runs() {
@@ -243,6 +245,38 @@ test_names_are_only_names() {
     status 1 test -e "$work/pwned"
 }
 
+# What is no word would begin another name: "share 0 2 x" of "3 x" asks for "x 3 x".
+test_what_is_no_word_never_reaches_the_wire() {
+    glock_lock "mine sh guarded"
+    glock_token "mine sh guarded"
+    status "$GLOCK_REFUSED" glock_check "$REPLY mine" "sh guarded"
+    same "0 Bad Argument: TOKEN" "$REPLY"
+    status "$GLOCK_REFUSED" glock_check "" "sh guarded"
+    status "$GLOCK_REFUSED" glock_lock "sh guarded" "0 mine"
+    status "$GLOCK_REFUSED" glock_read "sh guarded" $'0\tmine'
+    status "$GLOCK_REFUSED" glock_shared "sh guarded" "2 mine" 0
+    status "$GLOCK_REFUSED" glock_shared "sh guarded" 2 $'0\xc2\xa0mine'
+    status "$GLOCK_REFUSED" glock_lease "0 mine" "sh guarded"
+    status 0 free "sh guarded"
+    status 0 glock_lock "sh guarded" 99999999999999999999
+    status 0 glock_release "sh guarded"
+}
+
+test_what_is_no_answer_is_not_taken_for_a_no() {
+    local reply GLOCK_CONNECTION
+    for reply in '0 Only TLS Here' '0 Idle Too Long' 'HTTP/1.1 400 Bad Request' '' 0; do
+        rm -f "$work/socket"
+        socat "UNIX-LISTEN:$work/socket" "SYSTEM:while read -r line; do echo '$reply'; done" &
+        until_true test -S "$work/socket"
+        glock_open "unix://$work/socket"
+        status "$GLOCK_REFUSED" glock_locked "sh question"
+        status "$GLOCK_REFUSED" glock_check 1 "sh question"
+        status "$GLOCK_REFUSED" glock_lock "sh question"
+        glock_close
+        wait
+    done
+}
+
 test_it_works_under_strict_settings() {
     # shellcheck disable=SC2016 # for the other shell to expand
     status 0 bash -euo pipefail -c '. "$1/glock.sh"
@@ -253,6 +287,8 @@ test_it_works_under_strict_settings() {
         status=0
         glock_with "strict too" 5 false || status=$?
         [[ $status -eq 1 ]]
+        work() { false; echo "went on"; }
+        [[ -z $(set -e; glock_with "strict too" 5 work) ]]
         glock_release strict
         glock_close' - "$here"
 }

@@ -432,16 +432,7 @@ class LockTable:
     def _grant(
         self, lock: Lock, key: Hashable, session: Session, weight: int, now: float, waited: float
     ) -> Hold:
-        # In place, as in `take`: somebody may have waited for this.
-        hold = _new(Hold)
-        hold.table = self
-        hold.name = lock.name
-        hold.key = key
-        hold.session = session
-        hold.weight = weight
-        hold.token = next(self._tokens)
-        hold.since = now
-        hold.deadline = NEVER
+        hold = Hold(self, lock.name, key, session, weight, next(self._tokens), now)
         holds = lock.holds
         if holds:
             self._more_holds += 1

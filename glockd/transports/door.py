@@ -40,5 +40,5 @@ class Door(Protocol):
 
         Args:
             how: closed, reset, dead peer or why else it ended.
-            then: called when it holds nothing any more.
+            then: called some time after, when it holds nothing any more.
         """

@@ -30,6 +30,7 @@ class Page(NamedTuple):
 
     show: Callable[[Request], Response]
     guarded: bool = True  # only for those who know a secret, if there are secrets
+    asks: bool = False  # who knows none is answered with the page all the same: it asks for one itself
 
 
 class Site:
@@ -72,12 +73,7 @@ class Site:
         if page is None:
             return _refusal(404, "Not Found", f"There is: {' '.join(self._pages)}, and websockets.")
         if page.guarded and not knows_secret(request, self._secrets()):
-            refusal = _refusal(401, "Unauthorized", "A secret is needed.")
-            # RFC 9110, 11.6.1: several challenges are a choice. In fields of their own, because Chromium
-            # reads only the first of those in one field, and knows no Bearer.
-            refusal.headers["WWW-Authenticate"] = 'Bearer realm="glockd"'
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="glockd", charset="UTF-8"'
-            return refusal
+            return _unauthorised(page.show(request) if page.asks else None)
         return page.show(request)
 
 
@@ -137,6 +133,19 @@ def _refusal(code: int, reason: str, line: str, **headers: str) -> Response:
     for name, value in headers.items():
         response.headers[name.replace("_", "-")] = value
     return response
+
+
+def _unauthorised(page: Response | None) -> Response:
+    """401, with a page that asks for the secret itself, or else with a challenge to the browser to do so."""
+    refusal = _refusal(401, "Unauthorized", "A secret is needed.")
+    if page is not None:
+        refusal = Response(401, "Unauthorized", page.headers, page.body)
+    # RFC 9110, 11.6.1: several challenges are a choice. In fields of their own, because Chromium
+    # reads only the first of those in one field, and knows no Bearer.
+    refusal.headers["WWW-Authenticate"] = 'Bearer realm="glockd"'
+    if page is None:
+        refusal.headers["WWW-Authenticate"] = 'Basic realm="glockd", charset="UTF-8"'
+    return refusal
 
 
 def _wants_upgrade(request: Request) -> bool:

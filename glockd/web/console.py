@@ -23,7 +23,8 @@ def page(content: bytes) -> Page:
     def show(_: Request) -> Response:
         return respond(content, "text/html; charset=utf-8", policy=policy)
 
-    return Page(show)
+    # Nothing in it is worth a secret, and it asks for one itself: a browser that asked too would ask twice.
+    return Page(show, asks=True)
 
 
 def content_policy(content: bytes) -> str:

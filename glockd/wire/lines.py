@@ -70,7 +70,6 @@ class LineConversation(Conversation):
             return self._overhear(data, now)
         if self.unread:
             data = self.unread + data
-            self.unread = b""
         if self.more or self.over:
             self.unread = data
             return b""
@@ -126,7 +125,7 @@ class LineConversation(Conversation):
 
     def resume(self, now: float) -> bytes:
         """Go on where a pause was; the replies."""
-        if self.waiter is not None or not self.more:
+        if not self.more:
             return b""
         if self.pieces is not None:
             piece = next(self.pieces, None)

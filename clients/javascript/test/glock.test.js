@@ -4,8 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
 import test from 'node:test';
 
 import { GlockError, LockManager, Session, locks } from '../glock.js';
@@ -284,10 +285,161 @@ test('bad arguments are refused before they reach the wire', async (t) => {
     locks.request('a', { ifAvailable: true, signal: AbortSignal.timeout(1) }, () => {}),
     { name: 'NotSupportedError' },
   );
-  await assert.rejects(Session.connect('http://localhost/'), TypeError);
+  for (const address of [
+    'http://localhost/',
+    'tls://localhost',
+    'tls://localhost:1?verify=no',
+    'tcp://localhost:1?ca=x',
+  ]) {
+    await assert.rejects(Session.connect(address), TypeError);
+  }
   await assert.rejects(Session.connect('unix:///nowhere/glockd.sock'), code('closed'));
   await one.lock('x'.repeat(4000));
   assert.equal((await one.stats()).invalid_commands >= 0, true);
+});
+
+test('what is no integer never reaches the wire: it might be a name', async (t) => {
+  const one = await session(t);
+  await one.lock('mine js guarded');
+  const token = await one.token('mine js guarded');
+  await assert.rejects(one.check('js guarded', `${token} mine`), TypeError);
+  await assert.rejects(one.check('js guarded', undefined), TypeError);
+  await assert.rejects(one.counted('js guarded', { limit: '2 mine', wait: 0 }), TypeError);
+  await assert.rejects(one.lock('js guarded', { wait: '2 mine' }), RangeError);
+});
+
+test('half a surrogate pair is refused: in UTF-8 all of them are the same name', async (t) => {
+  const one = await session(t);
+  await assert.rejects(one.tryLock('js \ud800'), code('bad name'));
+  await assert.rejects(one.tryLock('js \udc00 x'), code('bad name'));
+  await (await one.tryLock('js 🔒')).release();
+});
+
+test('a name may be whatever has a text', async () => {
+  assert.equal(await locks.request(42, ({ name }) => name), '42');
+});
+
+/**
+ * The address of a daemon that says these things, each when it has heard a line, its bytes one by one. Then it is silent, or
+ * hangs up on the next line.
+ */
+async function scripted(t, replies, { hangsUp = false } = {}) {
+  const sockets = [];
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.push(socket);
+    let next = 0;
+    socket.on('error', () => {});
+    socket.on('data', async (heard) => {
+      for (let lines = heard.toString().split('\n').length - 1; lines > 0; lines -= 1) {
+        if (next === replies.length && hangsUp) {
+          socket.destroy();
+        }
+        for (const byte of Buffer.from(next < replies.length ? `${replies[next++]}\n` : '')) {
+          await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
+        }
+      }
+    });
+  });
+  t.after(() => {
+    sockets.forEach((socket) => socket.destroy());
+    server.close();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return `tcp://127.0.0.1:${server.address().port}`;
+}
+
+test('what is no answer is not taken for a no', async (t) => {
+  for (const reply of ['0 Only TLS Here', '0 Idle Too Long', 'HTTP/1.1 400 Bad Request', '', '0']) {
+    const one = await Session.connect(await scripted(t, [reply, reply, reply]));
+    await assert.rejects(one.isLocked('a'), code('refused'));
+    await assert.rejects(one.check('a', 1), code('refused'));
+    await assert.rejects(one.tryLock('a'), code('refused'));
+    one.close();
+  }
+});
+
+test('a release that comes too late says that the lock was lost', async (t) => {
+  const late = '! lost ß lease\n0 Lock Release Failure: ß';
+  const manager = new LockManager(await scripted(t, ['1 Lock Get Success: ß', late]));
+  await assert.rejects(
+    manager.request('ß', () => 'done'),
+    code('lost'),
+  );
+  manager.close();
+});
+
+test('a daemon that dies ends waits and locks', async (t) => {
+  const one = await Session.connect(await scripted(t, ['1 Lock Get Success: held'], { hangsUp: true }));
+  const lock = await one.tryLock('held');
+  await assert.rejects(one.lock('awaited'), code('closed'));
+  await one.closed;
+  assert.equal(lock.lost, true);
+});
+
+test('a daemon that hangs is given up', async (t) => {
+  for (const ask of [(one) => one.ping(), (one) => one.tryLock('a'), (one) => one.lock('a', { wait: 0.02 })]) {
+    const one = await Session.connect(await scripted(t, []), { timeout: 0.05 });
+    await assert.rejects(ask(one), code('closed'));
+    assert.equal(one.error.code, 'closed');
+  }
+  const manager = new LockManager(await scripted(t, ['1 Lock Get Success: a']), { timeout: 0.05 });
+  await assert.rejects(
+    manager.request('a', () => 'done'),
+    code('lost'),
+  );
+});
+
+test('a wait may be longer than any timeout', async (t) => {
+  const [holder, waiter] = [await session(t), await Session.connect(undefined, { timeout: 0.05 })];
+  t.after(() => waiter.close());
+  const lock = await holder.lock('js patient');
+  const waits = [waiter.lock('js patient'), waiter.lock('js patient', { wait: 1e9 })];
+  await new Promise((resolve) => setTimeout(resolve, 100)); // twice the timeout
+  await lock.release();
+  await Promise.all(waits);
+});
+
+test('a WebSocket that must be listened to for errors is', async () => {
+  class Strict extends EventEmitter {
+    constructor() {
+      super();
+      setImmediate(() => {
+        this.emit('error', new Error('refused')); // throws if nobody listens, as an EventEmitter does
+        this.emit('close', { code: 1006 });
+      });
+    }
+
+    addEventListener(event, listener) {
+      this.on(event, listener);
+    }
+
+    close() {}
+  }
+  await assert.rejects(Session.connect('ws://127.0.0.1:1/', { WebSocket: Strict }), code('closed'));
+});
+
+test('query tells of locks too long of name to ask about', async (t) => {
+  const one = await session(t);
+  const two = await session(t);
+  const name = 'js long ' + 'x'.repeat(4080);
+  for (const each of [one, two]) {
+    await each.raw(`sg ${name}`);
+  }
+  const { held } = await locks.query();
+  assert.deepEqual(
+    held.filter((lock) => lock.name === name).map(({ mode }) => mode),
+    ['counted'],
+  );
+  assert.equal((await one.names()).includes(name), true);
+});
+
+test('find gives a page', async (t) => {
+  const one = await session(t);
+  await one.lock('js page 1');
+  await one.lock('js page 2');
+  const { entries, total } = await one.find('exclusive', { count: 1, text: 'js page' });
+  assert.deepEqual([entries.length, entries[0].name, total >= 2], [1, 'js page 1', true]);
+  assert.deepEqual((await one.find('exclusive', { text: 'js no such page' })).entries, []);
 });
 
 test('a daemon may want a secret', async () => {

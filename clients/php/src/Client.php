@@ -13,7 +13,7 @@ final class Client
     /** The daemon's address where neither the caller nor the environment variable GLOCK_SERVER tells one. */
     public const DEFAULT_SERVER = 'tcp://127.0.0.1:9999';
 
-    /** What each negative reply means; others that begin with 0 are plain answers. */
+    /** What negative replies mean. */
     private const REFUSALS = [
         '0 Lock Get Failure: ' => LockBusy::class,
         '0 Shared Lock Get Failure: ' => LockBusy::class,
@@ -24,11 +24,11 @@ final class Client
         '0 Lock Lease Failure: ' => NotHeld::class,
         '0 Lock Token: ' => NotHeld::class,
         '0 Not Authorised' => NotAuthorised::class,
-        '0 Bad Argument: ' => Refused::class,
-        '0 Too Many ' => Refused::class,
-        '0 Name Too Long: ' => Refused::class,
-        '0 disabled' => Refused::class,
     ];
+
+    /** What is a plain answer to a question: a number from 1 on, or one of these. */
+    private const ANSWER = '/^(?:[1-9]\d*(?: |$)|0 Lock Not Locked: |0 Shared Lock Not Locked: '
+        . '|0 Lock Token Stale: |0 \[\])/';
 
     /** Unicode's white space in UTF-8, which the daemon takes for a space in names. */
     private const WHITE_SPACE = '/(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]'
@@ -43,12 +43,15 @@ final class Client
     /**
      * Connect.
      *
-     * @param string|null $server tcp://host:port or unix:///path; null: GLOCK_SERVER, else DEFAULT_SERVER
+     * @param string|null $server tcp://host:port, unix:///path, or tls://host:port with ?ca=FILE (the authorities to
+     *     trust instead of the system's), cert=FILE and key=FILE (this client's own certificate), host=NAME (whom the
+     *     daemon's is for); null: GLOCK_SERVER, else DEFAULT_SERVER
      * @param float $timeout seconds that the daemon has for accepting, and for each reply that need not be waited for;
      *     afterwards the connection is lost
      * @param string|null $secret for a daemon that wants one
-     * @throws ConnectionLost if there is no daemon
+     * @throws ConnectionLost if there is no daemon, or not one to trust
      * @throws NotAuthorised if it wants another secret
+     * @throws \InvalidArgumentException if $server is none of these
      */
     public function __construct(
         ?string $server = null,
@@ -368,14 +371,18 @@ final class Client
         return $lock;
     }
 
-    /** @internal throw what a negative reply means */
+    /** @internal throw what a negative reply means, and also what is no answer at all: it must not be taken for a no */
     public static function refused(string $reply): void
     {
+        if (preg_match(self::ANSWER, $reply)) {
+            return;
+        }
         foreach (self::REFUSALS as $prefix => $exception) {
             if (str_starts_with($reply, $prefix)) {
                 throw new $exception($reply);
             }
         }
+        throw new Refused($reply);
     }
 
     private function holding(string $release): ?Lock

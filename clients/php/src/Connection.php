@@ -16,6 +16,8 @@ final class Connection
     /** TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT of tcp(7): asked after 10 s, then every 5 s, given up after 3 times. */
     private const KEEP_ALIVE = [4 => 10, 5 => 5, 6 => 3];
 
+    private const TLS = STREAM_CRYPTO_METHOD_TLSv1_2_CLIENT | STREAM_CRYPTO_METHOD_TLSv1_3_CLIENT;
+
     /** @var resource|null */
     private $socket;
     private string $unread = '';
@@ -24,7 +26,7 @@ final class Connection
     private string $why = '';
 
     /**
-     * @param string $server tcp://host:port or unix:///path
+     * @param string $server tcp://host:port, unix:///path or tls://host:port?OPTIONS
      * @param float $timeout seconds for connecting, for writing, and for each reply that need not be waited for
      * @param \Closure(string, bool): bool $pushed is shown lines that begin with "! ", and whether they may be part of
      *     a listing; tells whether they were none
@@ -36,18 +38,26 @@ final class Connection
         private readonly \Closure $pushed,
         private readonly \Closure $ended
     ) {
-        if (!preg_match('~^(?:tcp://.+:\d+|unix:///.+)\z~', $server)) {
-            throw new \InvalidArgumentException("server '$server': want tcp://host:port or unix:///path");
+        $forms = '~^(?:unix:///.+|tcp://.+:\d+|tls://(?<where>[^?]+:\d+)(?:\?(?<options>.*))?)\z~';
+        if (!preg_match($forms, $server, $parts)) {
+            throw new \InvalidArgumentException(
+                "server '$server': want tcp://host:port, tls://host:port or unix:///path"
+            );
         }
-        $context = stream_context_create(['socket' => ['tcp_nodelay' => true]]);
-        $socket = @stream_socket_client($server, $number, $error, $timeout, STREAM_CLIENT_CONNECT, $context);
+        $secure = isset($parts['where']);
+        $options = ['socket' => ['tcp_nodelay' => true]];
+        if ($secure) {
+            $options['ssl'] = self::tls($server, $parts['where'], $parts['options'] ?? '');
+        }
+        $context = stream_context_create($options);
+        $plain = $secure ? 'tcp://' . $parts['where'] : $server;
+        $socket = @stream_socket_client($plain, $number, $error, $timeout, STREAM_CLIENT_CONNECT, $context);
         if ($socket === false) {
             throw new ConnectionLost("$server: $error");
         }
-        stream_set_blocking($socket, false);
-        if (str_starts_with($server, 'tcp://') && function_exists('socket_import_stream')) {
+        if (!str_starts_with($server, 'unix://') && function_exists('socket_import_stream')) {
             // So that a daemon that vanished without a word is found out while a lock is held or waited for.
-            $raw = socket_import_stream($socket);
+            $raw = socket_import_stream($socket); // not to be had any more once TLS is on
             if ($raw !== false) {
                 socket_set_option($raw, SOL_SOCKET, SO_KEEPALIVE, 1);
                 foreach (PHP_OS_FAMILY === 'Linux' ? self::KEEP_ALIVE : [] as $option => $value) {
@@ -55,7 +65,31 @@ final class Connection
                 }
             }
         }
+        error_clear_last();
+        if ($secure && !@stream_socket_enable_crypto($socket, true, self::TLS)) {
+            throw new ConnectionLost("$server: " . (error_get_last()['message'] ?? 'no TLS'));
+        }
+        stream_set_blocking($socket, false);
         $this->socket = $socket;
+    }
+
+    /**
+     * What a tls:// address says, as PHP's ssl context options. Certificates are verified, always.
+     *
+     * @return array<string, string>
+     */
+    private static function tls(string $server, string $where, string $query): array
+    {
+        parse_str($query, $given);
+        $names = ['ca' => 'cafile', 'cert' => 'local_cert', 'key' => 'local_pk', 'host' => 'peer_name'];
+        $options = ['peer_name' => trim(substr($where, 0, (int) strrpos($where, ':')), '[]')];
+        foreach ($given as $name => $value) {
+            if (!isset($names[$name]) || !is_string($value)) {
+                throw new \InvalidArgumentException("server '$server': unknown option '$name'");
+            }
+            $options[$names[$name]] = $value;
+        }
+        return $options;
     }
 
     /** Send one command whose reply will come as $reply. */

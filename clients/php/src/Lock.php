@@ -38,7 +38,7 @@ final class Lock
         $this->assertHeld();
         try {
             $this->shared ? $this->client->releaseShared($this->name) : $this->client->release($this->name);
-        } catch (ConnectionLost $lost) {
+        } catch (ConnectionLost | NotHeld $lost) { // also while the release was on its way
             throw new LockLost($lost->getMessage(), 0, $lost);
         }
     }

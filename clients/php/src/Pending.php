@@ -56,12 +56,10 @@ final class Pending
         if ($this->cancelled) {
             throw new Cancelled('the wait was given up');
         }
-        $started = microtime(true);
         try {
-            while (!$this->connection->fetch($this->reply, 3600.0)) {
-                if (microtime(true) - $started > $this->wait + $this->timeout) {
-                    $this->client->close();
-                }
+            if (!$this->connection->fetch($this->reply, $this->wait + $this->timeout)) {
+                $this->client->close(); // what comes later could no longer be told apart
+                throw new ConnectionLost('no reply in time');
             }
         } catch (ConnectionLost $lost) {
             throw $lost;

@@ -65,6 +65,30 @@ function kick(Client $client): void
     same(["1 Kicked: $address"], (new Client((string) getenv('GLOCK_ADMIN')))->raw("kick $address"));
 }
 
+/**
+ * A client of a daemon that says these things, each when it has heard a line, its bytes one by one, and then stays
+ * silent.
+ *
+ * @param list<string> $replies
+ */
+function scripted(array $replies): Client
+{
+    $server = stream_socket_server('tcp://127.0.0.1:0');
+    $child = pcntl_fork();
+    if ($child === 0) {
+        $socket = stream_socket_accept($server);
+        foreach ($replies as $reply) {
+            fgets($socket);
+            foreach (str_split("$reply\n") as $letter) {
+                fwrite($socket, $letter);
+            }
+        }
+        fgets($socket); // until the client hangs up
+        posix_kill(posix_getpid(), SIGKILL); // nothing of the parent's is to be destructed here
+    }
+    return new Client('tcp://' . stream_socket_get_name($server, false), timeout: 5.0);
+}
+
 $tests = [
     'synchronized releases, whatever comes' => static function (): void {
         $client = new Client();
@@ -210,6 +234,7 @@ $tests = [
         throws(InvalidArgumentException::class, static fn () => $client->lock('a', NAN));
         throws(Refused::class, static fn () => $client->shared('a', 0));
         throws(InvalidArgumentException::class, static fn () => new Client('http://localhost/'));
+        throws(InvalidArgumentException::class, static fn () => new Client('tls://localhost:1?verify=no'));
         throws(ConnectionLost::class, static fn () => new Client('unix:///nowhere/glockd.sock'));
         $client->ping();
     },
@@ -218,6 +243,27 @@ $tests = [
         $client = new Client('tcp://' . stream_socket_get_name($server, false), timeout: 0.05);
         throws(ConnectionLost::class, static fn () => $client->ping());
         throws(ConnectionLost::class, static fn () => $client->lock('a', 0.01));
+    },
+    'a wait does not outlast a daemon that hangs' => static function (): void {
+        foreach ([null, 0.0, 0.05] as $wait) {
+            $server = stream_socket_server('tcp://127.0.0.1:0');
+            $client = new Client('tcp://' . stream_socket_get_name($server, false), timeout: 0.05);
+            $started = microtime(true);
+            throws(ConnectionLost::class, static fn () => $client->lock('a', $wait));
+            same(true, microtime(true) - $started < 10.0);
+        }
+    },
+    'what is no answer is not taken for a no' => static function (): void {
+        foreach (['0 Only TLS Here', '0 Idle Too Long', 'HTTP/1.1 400 Bad Request', '', '0'] as $reply) {
+            throws(Refused::class, static fn () => scripted([$reply])->isLocked('a'));
+            throws(Refused::class, static fn () => scripted([$reply])->check('a', 1));
+            throws(Refused::class, static fn () => scripted([$reply])->lock('a'));
+        }
+    },
+    'a release that comes too late says that the lock was lost' => static function (): void {
+        $lock = scripted(['1 Lock Get Success: late', "! lost late lease\n0 Lock Release Failure: late"])->lock('late');
+        throws(LockLost::class, static fn () => $lock->release());
+        throws(LockLost::class, static fn () => $lock->assertHeld());
     },
     'a daemon may want a secret' => static function (): void {
         $guarded = (string) getenv('GLOCK_GUARDED');
