@@ -62,6 +62,9 @@ class Daemon(Glockd):
     def ws_url(self) -> str:
         return f"ws://127.0.0.1:{self.ws[1]}/"
 
+    def url_of(self, transport: str) -> str:
+        return {"tcp": self.url, "unix": self.unix_url, "ws": self.ws_url}[transport]
+
 
 @contextlib.contextmanager
 def daemon(folder: Path, *flags: str, port: int = 0) -> Iterator[Daemon]:

@@ -46,13 +46,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield running
 
 
-def url_of(server: Daemon, transport: str) -> str:
-    return {"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[transport]
-
-
 @pytest.fixture(params=TRANSPORTS)
 def url(request: pytest.FixtureRequest, server: Daemon) -> str:
-    return url_of(server, request.param)
+    return server.url_of(request.param)
 
 
 @pytest.fixture
@@ -241,6 +237,25 @@ def test_a_lock_can_be_released_by_another_thread(client: Client, other: Client,
         pass
 
 
+def test_who_had_a_lock_released_elsewhere_has_no_part_in_what_others_get(client: Client, name: str) -> None:
+    in_thread(client.lock(name + " before").acquire().release).join()
+    held, enough = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with client.lock(name):
+            held.set()
+            enough.wait(10)
+
+    thread = in_thread(work)
+    assert held.wait(10)
+    try:
+        with pytest.raises(LockBusy):
+            client.lock(name).acquire()
+    finally:
+        enough.set()
+        thread.join()
+
+
 def test_one_request_serves_many_threads(client: Client, name: str) -> None:
     request = client.shared(name)
     ready = threading.Barrier(4)
@@ -368,7 +383,7 @@ def test_a_callback_that_fails_does_no_harm(
 @pytest.mark.parametrize("door", TRANSPORTS)
 def test_a_daemon_that_dies_takes_the_locks(tmp_path: Path, door: str) -> None:
     told: list[Lock] = []
-    with daemon(tmp_path) as server, Client(url_of(server, door)) as client:
+    with daemon(tmp_path) as server, Client(server.url_of(door)) as client:
         with pytest.raises(ConnectionLost, match="outer"), client.lock("outer", on_lost=told.append) as outer:
             with pytest.raises(ConnectionLost, match="inner"), client.lock("inner") as inner:
                 server.kill()

@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture(params=TRANSPORTS)
 def url(request: pytest.FixtureRequest, server: Daemon) -> str:
-    return {"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[request.param]
+    return server.url_of(request.param)
 
 
 @pytest.fixture
@@ -131,6 +131,26 @@ async def test_readers_and_limits(client: AsyncClient, other: AsyncClient, name:
         with pytest.raises(LockBusy):
             await other.shared(name, limit=1).acquire()
         assert await client.inspect_shared(name) == 1
+
+
+async def test_who_had_a_lock_released_elsewhere_has_no_part_in_what_others_get(
+    client: AsyncClient, name: str
+) -> None:
+    lock = await client.lock(name + " before").acquire()
+    await asyncio.create_task(lock.release())
+    held, enough = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        async with client.lock(name):
+            held.set()
+            await enough.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work())
+        await held.wait()
+        with pytest.raises(LockBusy):
+            await client.lock(name).acquire()
+        enough.set()
 
 
 async def test_a_deadlock_of_two_tasks_is_refused(client: AsyncClient, name: str) -> None:
@@ -239,7 +259,7 @@ async def test_a_renewed_lease_does_not_end(client: AsyncClient, name: str) -> N
 @pytest.mark.parametrize("door", TRANSPORTS)
 async def test_a_daemon_that_dies_interrupts_all(tmp_path: Path, door: str) -> None:
     with daemon(tmp_path) as server:
-        url = {"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[door]
+        url = server.url_of(door)
         async with AsyncClient(url) as client:
             with pytest.raises(ConnectionLost, match="outer"):
                 async with client.lock("outer"):

@@ -252,7 +252,7 @@ def players(request: pytest.FixtureRequest) -> Callable[[], Player]:
 async def test_conversation(
     server: Daemon, players: Callable[[], Player], door: str, conversation: dict[str, Any]
 ) -> None:
-    played = Conversation({"tcp": server.url, "unix": server.unix_url, "ws": server.ws_url}[door], players)
+    played = Conversation(server.url_of(door), players)
     try:
         await played.plays(conversation["steps"])
     finally:

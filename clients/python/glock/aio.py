@@ -16,23 +16,19 @@ from typing import Any, Self, TypeVar
 from glock.address import Address, servers
 from glock.aio_session import AsyncSession
 from glock.errors import GlockError
-from glock.scopes import Entered, Scope, spoil
+from glock.scopes import Entered, Held, Scope, Servers, spoil
 from glock.session import MOST_IDLE, Options
-from glock.sharding import choose
 from glock.wire import recipes
 from glock.wire.conversation import Conversation, Hold
-from glock.wire.language import Name, decode, encode
+from glock.wire.language import Name, encode
 from glock.wire.recipes import Holder, Mode, Peer, Recipe, Want
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class AsyncLock:
-    """A lock that is held, until `release`, the end of its `async with`, the client's `close`, or its loss.
-
-    Attributes: as those of `Lock`.
-    """
+class AsyncLock(Held):
+    """A lock that is held, until `release`, the end of its `async with`, the client's `close`, or its loss."""
 
     def __init__(
         self,
@@ -41,12 +37,9 @@ class AsyncLock:
         hold: Hold,
         on_lost: Callable[[AsyncLock], None] | None,
     ) -> None:
-        self.token = hold.token
-        self.holders = hold.holders
+        super().__init__(hold)
         self._server = server
         self._session = session
-        self._hold = hold
-        self._released = False
         self._lost: asyncio.Event | None = None
         if on_lost is not None:
 
@@ -55,11 +48,6 @@ class AsyncLock:
                     session.later(lambda: on_lost(self))
 
             hold.on_lost.append(tell)
-
-    @property
-    def name(self) -> str:
-        """As that of `Lock`."""
-        return decode(self._hold.name)
 
     @property
     def lost(self) -> asyncio.Event:
@@ -71,15 +59,11 @@ class AsyncLock:
                 self._lost.set()
         return self._lost
 
-    @property
-    def reason(self) -> str | None:
-        """Why it was lost; None as long as nothing is known of that."""
-        return self._hold.lost.reason if self._hold.lost is not None else None
-
     def check(self) -> None:
-        """
+        """Look whether it is still held, by what has arrived; the server is not asked.
+
         Raises:
-            LockLost, ConnectionLost: it is not held any more, as far as is known.
+            LockLost, ConnectionLost: it is not.
         """
         if self._hold.lost is not None:
             raise self._hold.lost
@@ -101,9 +85,7 @@ class AsyncLock:
             LockLost, ConnectionLost: it was lost before.
             RuntimeError: it was released before.
         """
-        if self._released:
-            raise RuntimeError(f"the lock {self.name!r} was released before")
-        self._released = True
+        self._releasing()
         try:
             await self._session.run(recipes.release(self._session.talk, self._hold))
         finally:
@@ -121,10 +103,6 @@ class AsyncLock:
             await self.release()
         except GlockError as loss:
             spoil(error, loss)
-
-    def __repr__(self) -> str:
-        state = "lost" if self._hold.lost is not None else "released" if self._released else "held"
-        return f"<AsyncLock {self.name!r} {state}, token {self.token}>"
 
 
 class _Guard:
@@ -284,7 +262,7 @@ class _AsyncServer:
                 await session.ended.wait()
 
 
-class AsyncClient:
+class AsyncClient(Servers[_AsyncServer]):
     """A lock client for any number of tasks of one event loop.
 
     Each task that holds or waits for something has a connection of its own, so that two tasks exclude each
@@ -306,8 +284,7 @@ class AsyncClient:
     ) -> None:
         """Nothing is connected yet. Arguments and errors as those of `Client`."""
         options = Options.checked(secret, name, timeout, tls)
-        self._servers = [_AsyncServer(address, options) for address in servers(url)]
-        self.urls = [server.address.url for server in self._servers]
+        super().__init__([_AsyncServer(address, options) for address in servers(url)])
 
     # Locks
 
@@ -371,11 +348,6 @@ class AsyncClient:
                 server.put_back(session)
             raise
         return AsyncLock(server, session, hold, on_lost)
-
-    def _server(self, name: bytes) -> _AsyncServer:
-        if len(self._servers) == 1:
-            return self._servers[0]
-        return self._servers[choose(self.urls, name)]
 
     # Questions: as those of `Client`
 
@@ -466,6 +438,3 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<AsyncClient {', '.join(self.urls)}>"

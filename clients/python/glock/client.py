@@ -15,36 +15,26 @@ from typing import Any, Self, TypeVar
 from glock import forks
 from glock.address import Address, servers
 from glock.errors import GlockError
-from glock.scopes import Entered, Scope, spoil
+from glock.scopes import Entered, Held, Scope, Servers, spoil
 from glock.session import MOST_IDLE, Options, Session
-from glock.sharding import choose
 from glock.wire import recipes
 from glock.wire.conversation import Conversation, Hold
-from glock.wire.language import Name, decode, encode
+from glock.wire.language import Name, encode
 from glock.wire.recipes import Holder, Mode, Peer, Recipe, Want
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Lock:
-    """A lock that is held, until `release`, the end of its `with`, the client's `close`, or its loss.
-
-    Attributes:
-        token: fencing token, larger than that of every earlier grant of any lock; None for a shared lock, and
-            from the original glockd, which has none.
-        holders: how many held it when it was got, this holder included.
-    """
+class Lock(Held):
+    """A lock that is held, until `release`, the end of its `with`, the client's `close`, or its loss."""
 
     def __init__(
         self, server: _Server, session: Session, hold: Hold, on_lost: Callable[[Lock], None] | None
     ) -> None:
-        self.token = hold.token
-        self.holders = hold.holders
+        super().__init__(hold)
         self._server = server
         self._session = session
-        self._hold = hold
-        self._released = False
         self._lost: threading.Event | None = None
         if on_lost is not None:
 
@@ -54,11 +44,6 @@ class Lock:
 
             hold.on_lost.append(tell)
             session.watch()
-
-    @property
-    def name(self) -> str:
-        """As the daemon knows it: white space at the ends is gone, each run inside is one space."""
-        return decode(self._hold.name)
 
     @property
     def lost(self) -> threading.Event:
@@ -73,11 +58,6 @@ class Lock:
                 event.set()
             self._session.watch()
         return self._lost
-
-    @property
-    def reason(self) -> str | None:
-        """Why it was lost; None as long as nothing is known of that."""
-        return self._hold.lost.reason if self._hold.lost is not None else None
 
     def check(self) -> None:
         """Look whether it is still held, by what has arrived; the server is not asked.
@@ -116,9 +96,7 @@ class Lock:
             LockLost, ConnectionLost: it was lost before.
             RuntimeError: it was released before.
         """
-        if self._released:
-            raise RuntimeError(f"the lock {self.name!r} was released before")
-        self._released = True
+        self._releasing()
         try:
             self._session.run(recipes.release(self._session.talk, self._hold))
         finally:
@@ -136,10 +114,6 @@ class Lock:
             self.release()
         except GlockError as loss:
             spoil(error, loss)
-
-    def __repr__(self) -> str:
-        state = "lost" if self._hold.lost is not None else "released" if self._released else "held"
-        return f"<Lock {self.name!r} {state}, token {self.token}>"
 
 
 class LockRequest(Scope, ContextDecorator):
@@ -203,14 +177,21 @@ class _Server:
         self._all = set()
 
     def session(self) -> Session:
-        """The calling thread's, if it holds something, or else an idle or new one."""
+        """The calling thread's, if it holds something, or else an idle or new one; taken, until `let_go`."""
         own: Session | None = getattr(self._own, "session", None)
-        if own is not None and own.taken:
-            if own.talk.closed is not None:
-                # No new connection as long as locks that were lost are believed to be held.
-                raise own.talk.closed
-            return own
-        return self.spare()
+        if own is not None:
+            with self._mutex:  # another thread may be about to release the last lock on it
+                if own.taken and own.owner == threading.get_ident():
+                    if own.talk.closed is not None:
+                        # No new connection as long as locks that were lost are believed to be held.
+                        raise own.talk.closed
+                    own.taken += 1
+                    return own
+        session = self.spare()
+        session.taken = 1
+        session.owner = threading.get_ident()
+        self._own.session = session
+        return session
 
     def spare(self) -> Session:
         """One that holds nothing."""
@@ -244,18 +225,16 @@ class _Server:
                 self._all.discard(session)
             session.close("not needed any more")
 
-    def take(self, session: Session) -> None:
-        """The calling thread has got a lock on it."""
-        session.taken += 1
-        self._own.session = session
-
     def let_go(self, session: Session) -> None:
-        """A lock on it has been released."""
-        session.taken -= 1
-        if not session.taken:
-            if getattr(self._own, "session", None) is session:
-                self._own.session = None
-            self.put_back(session)
+        """A lock on it has been released, by whichever thread, or was not got."""
+        with self._mutex:
+            session.taken -= 1
+            if session.taken:
+                return
+            session.owner = None
+        if getattr(self._own, "session", None) is session:
+            self._own.session = None
+        self.put_back(session)
 
     def close(self) -> None:
         self._closed = True
@@ -269,7 +248,7 @@ class _Server:
         self.close()
 
 
-class Client:
+class Client(Servers[_Server]):
     """A lock client for any number of threads.
 
     Each thread that holds or waits for something has a connection of its own, so that two threads exclude
@@ -293,8 +272,8 @@ class Client:
 
         Args:
             url: `tcp://host:port`, `unix:///path`, `tls://host:port`, `ws://host:port` or `wss://…`; several
-                of them (a list,
-                or commas between) share the names among them. Default: GLOCK_SERVER, or else `tcp://127.0.0.1:9999`.
+                of them (a list, or commas between) share the names among them. Default: GLOCK_SERVER, or
+                else `tcp://127.0.0.1:9999`.
             secret: for a daemon with `-auth-file`. Default: GLOCK_SECRET.
             name: what `who` and `explain` call this client.
             timeout: seconds to connect in, and within which any answer must come (beyond the time waited for
@@ -305,8 +284,7 @@ class Client:
             ValueError: an argument makes no sense.
         """
         options = Options.checked(secret, name, timeout, tls)
-        self._servers = [_Server(address, options) for address in servers(url)]
-        self.urls = [server.address.url for server in self._servers]
+        super().__init__([_Server(address, options) for address in servers(url)])
 
     # Locks
 
@@ -322,8 +300,7 @@ class Client:
 
         Args:
             wait: seconds to wait for it, first come, first served; 0 tries once, `math.inf` waits for as long
-                as it takes.
-                (The original glockd cannot wait: there it is asked again and again, in no order.)
+                as it takes. (The original glockd cannot wait: there it is asked again and again, in no order.)
             lease: seconds after which the daemon takes it back, unless `Lock.renew` comes first.
             on_lost: called with the `Lock` when it is lost, from a thread of the client's.
 
@@ -377,17 +354,10 @@ class Client:
         session = server.session()
         try:
             hold = session.run(recipes.acquire(session.talk, want))
-            server.take(session)
         except BaseException:
-            if not session.taken:
-                server.put_back(session)
+            server.let_go(session)
             raise
         return Lock(server, session, hold, on_lost)
-
-    def _server(self, name: bytes) -> _Server:
-        if len(self._servers) == 1:
-            return self._servers[0]
-        return self._servers[choose(self.urls, name)]
 
     # Questions
 
@@ -476,6 +446,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<Client {', '.join(self.urls)}>"

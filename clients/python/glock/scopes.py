@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
+from glock.address import Address
 from glock.errors import GlockError
+from glock.sharding import choose
+from glock.wire.conversation import Hold
 from glock.wire.language import decode
 from glock.wire.recipes import Want
 
@@ -25,6 +29,74 @@ class Scope:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.want.mode} {self.name!r}>"
+
+
+class Held:
+    """A lock that was got: what is known of it without asking anybody.
+
+    Attributes:
+        token: fencing token, larger than that of every earlier grant of any lock; None for a shared lock, and
+            from the original glockd, which has none.
+        holders: how many held it when it was got, this holder included.
+    """
+
+    def __init__(self, hold: Hold) -> None:
+        self.token = hold.token
+        self.holders = hold.holders
+        self._hold = hold
+        self._released = False
+
+    @property
+    def name(self) -> str:
+        """As the daemon knows it: white space at the ends is gone, each run inside is one space."""
+        return decode(self._hold.name)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was lost; None as long as nothing is known of that."""
+        return self._hold.lost.reason if self._hold.lost is not None else None
+
+    def _releasing(self) -> None:
+        """It is about to be released, once and for all.
+
+        Raises:
+            RuntimeError: it was released before.
+        """
+        if self._released:
+            raise RuntimeError(f"the lock {self.name!r} was released before")
+        self._released = True
+
+    def __repr__(self) -> str:
+        state = "lost" if self._hold.lost is not None else "released" if self._released else "held"
+        return f"<{type(self).__name__} {self.name!r} {state}, token {self.token}>"
+
+
+class Server(Protocol):
+    address: Address
+
+
+SomeServer = TypeVar("SomeServer", bound=Server)
+
+
+class Servers(Generic[SomeServer]):
+    """One server or several, which share the names among them.
+
+    Attributes:
+        urls: their addresses, as names are hashed with them.
+    """
+
+    def __init__(self, servers: Sequence[SomeServer]) -> None:
+        self._servers = servers
+        self.urls = [server.address.url for server in servers]
+
+    def _server(self, name: bytes) -> SomeServer:
+        """The one that has `name`."""
+        if len(self._servers) == 1:
+            return self._servers[0]
+        return self._servers[choose(self.urls, name)]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(self.urls)}>"
 
 
 class Entered(Generic[Owner, Taken]):

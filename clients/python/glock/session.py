@@ -61,7 +61,8 @@ class Session:
     """A connection that carries out recipes, one at a time, for whichever thread asks.
 
     Attributes:
-        taken: how many `Lock` objects of this session have not been released yet.
+        taken: how many `Lock` objects of this session have not been released yet, or are about to be got.
+        owner: the thread that has got them; None if `taken` is 0.
     """
 
     def __init__(self, address: Address, options: Options) -> None:
@@ -72,6 +73,7 @@ class Session:
         """
         self.talk = Conversation()
         self.taken = 0
+        self.owner: int | None = None
         self._mutex = threading.Lock()
         self._timeout = options.timeout
         self._current_timeout: float | None = options.timeout

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import socket
 
-IDLE, INTERVAL, PROBES = (
-    10,
-    5,
-    4,
-)  # seconds, seconds, count: 30 s, the daemon's own default (-dead-peer-seconds)
+# Seconds, seconds, count: 30 s, the daemon's own default (-dead-peer-seconds).
+IDLE, INTERVAL, PROBES = 10, 5, 4
 
 
 def tune(sock: socket.socket) -> None:
