@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from glock.errors import (
@@ -276,6 +277,14 @@ def test_where_the_server_cannot_wait_it_is_asked_again() -> None:
     with pytest.raises(WaitTimeout):
         get.says(b"g job\n").hears(b"0 Lock Get Failure: job\r\n")
     assert sum(get.pauses) == pytest.approx(0.03)
+
+
+def test_a_token_is_a_number_and_no_way_to_ask_about_another_lock() -> None:
+    talk = Conversation()
+    talk.modern = True
+    with pytest.raises(TypeError):
+        Talk(talk, recipes.check(talk, cast(int, "7 other"), b"a"))
+    assert talk.outgoing() == b""
 
 
 def test_what_the_original_cannot_do_is_not_sent() -> None:

@@ -7,6 +7,7 @@ result or raises what went wrong. Whoever drives it does the I/O and keeps the t
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
@@ -276,7 +277,7 @@ def inspect_shared(talk: Conversation, name: bytes) -> Recipe[int]:
 
 def check(talk: Conversation, token: int, name: bytes) -> Recipe[bool]:
     yield from _need(talk)
-    lines = yield Ask(line(b"check", str(token).encode(), name))
+    lines = yield Ask(line(b"check", b"%d" % operator.index(token), name))
     if lines[0] == b"1 Lock Token Current: " + name:
         return True
     if lines[0] == b"0 Lock Token Stale: " + name:
