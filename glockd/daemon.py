@@ -34,7 +34,7 @@ from glockd.core.events import (
     TimedOut,
 )
 from glockd.core.history import GRANTED, KICKED, ORPHANED, History, Journal, Record
-from glockd.core.locks import Hold
+from glockd.core.holds import Hold
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.lifecycle import (

@@ -28,7 +28,8 @@ from glockd.core.history import (
     Journal,
     Record,
 )
-from glockd.core.locks import WHOLE, Hold, LockTable, Waiter
+from glockd.core.holds import WHOLE, Hold, Waiter
+from glockd.core.locks import LockTable
 from glockd.core.sessions import Registry, Session
 from glockd.core.state import State
 from glockd.core.stats import TRANSPORTS, Durations, Stats

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from glockd.core.events import Event, Expired, Granted, Queued, Refused, TimedOut
-from glockd.core.locks import WHOLE, LockTable
+from glockd.core.holds import WHOLE
+from glockd.core.locks import LockTable
 from glockd.core.sessions import Session
 from glockd.core.state import State
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glockd.core.history import History
-from glockd.core.locks import Hold
+from glockd.core.holds import Hold
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire import listings

@@ -14,7 +14,7 @@ from glockd.core.deadlines import NEVER
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from glockd.core.locks import Hold, Lock, Waiter
+    from glockd.core.holds import Hold, Lock, Waiter
     from glockd.core.sessions import Session
 
 # A session with more holds than this is looked for among the contended locks, which are mostly few.

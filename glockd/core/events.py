@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from glockd.core.history import Record
 
 if TYPE_CHECKING:
-    from glockd.core.locks import Hold, Waiter
+    from glockd.core.holds import Hold, Waiter
     from glockd.core.sessions import Session
 
 

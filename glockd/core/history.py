@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from glockd.core.events import Notice
-    from glockd.core.locks import Hold, Waiter
+    from glockd.core.holds import Hold, Waiter
 
 GRANTED = "granted"
 RELEASED = "released"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from glockd.core.locks import Hold, Waiter
+    from glockd.core.holds import Hold, Waiter
 
 
 class Session:

@@ -8,7 +8,8 @@ from itertools import count
 from glockd.core.deadlines import Deadlines
 from glockd.core.events import Event, Expired, TimedOut
 from glockd.core.history import EXPIRED, ORPHANED, TIMED_OUT, History
-from glockd.core.locks import Hold, Lock, LockTable, Waiter
+from glockd.core.holds import Hold, Lock, Waiter
+from glockd.core.locks import LockTable
 from glockd.core.sessions import Registry, Session
 from glockd.core.stats import Stats
 

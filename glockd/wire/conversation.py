@@ -8,7 +8,8 @@ from itertools import chain
 
 from glockd.core.events import Granted, Misspoken, Notice
 from glockd.core.history import CANCELLED, ORPHANED
-from glockd.core.locks import WHOLE, LockTable, Waiter
+from glockd.core.holds import WHOLE, Waiter
+from glockd.core.locks import LockTable
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.extensions import got, refuse, waited_in_vain

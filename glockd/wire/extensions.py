@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from glockd import __version__
 from glockd.core.deadlines import NEVER
 from glockd.core.events import Kicked, Leased, Refused
-from glockd.core.locks import WHOLE
+from glockd.core.holds import WHOLE
 from glockd.wire import reports
 from glockd.wire.language import (
     BAD_ARGUMENT,
@@ -37,7 +37,8 @@ from glockd.wire.language import (
 )
 
 if TYPE_CHECKING:
-    from glockd.core.locks import LockTable, Waiter
+    from glockd.core.holds import Waiter
+    from glockd.core.locks import LockTable
     from glockd.wire.conversation import Conversation
 
 # With more holds than this to look through, a command lets others have their turn behind it.

@@ -16,7 +16,8 @@ from glockd.wire.language import BAD_ARGUMENT, DISABLED, LF
 
 if TYPE_CHECKING:
     from glockd.core.history import Record
-    from glockd.core.locks import Hold, LockTable
+    from glockd.core.holds import Hold
+    from glockd.core.locks import LockTable
     from glockd.core.sessions import Session
     from glockd.wire.conversation import Conversation
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from glockd.core.deadlines import NEVER
 from glockd.core.history import GRANTED, Record
-from glockd.core.locks import WHOLE, Hold, Waiter
+from glockd.core.holds import WHOLE, Hold, Waiter
 
 if TYPE_CHECKING:
     from glockd.core.locks import LockTable

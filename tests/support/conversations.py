@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from glockd.core.events import Expired, Granted, Kicked, Notice, TimedOut
 from glockd.core.history import KICKED, ORPHANED, History
-from glockd.core.locks import Hold
+from glockd.core.holds import Hold
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.wire.language import VERBS, lost
