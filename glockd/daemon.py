@@ -107,7 +107,8 @@ class Daemon:
             history=config.history > 0,
             verbose=config.verbose,
             dead_peer_seconds=config.dead_peer_seconds,
-            wall_offset=lambda: time.time() - loop.time(),
+            # Not loop.time(), which is that clock at the beginning of the turn.
+            wall_offset=lambda: time.time() - time.monotonic(),
         )
         self.limits = Limits()
         self._descriptors = raise_descriptor_limit()
