@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class Chaos:
                     worker.kill()
                     worker.wait()
                 self.recorder.close()
-            records = [record for file in sorted(self.folder.iterdir()) for record in _whole_records(file)]
+            records = [record for file in sorted(self.folder.iterdir()) for record in whole_records(file)]
         records.sort(key=lambda record: float(record["at"]))
         history = understand(records)
         return Report(records, judge(history), self.faults, _figures(history))
@@ -243,11 +243,10 @@ class Chaos:
             self.observer.end("closed")
 
 
-def _whole_records(file: Path) -> list[Record]:
+def whole_records(file: Path) -> list[Record]:
     """The records of one process; the last may have been cut off by its death."""
     data = file.read_bytes()
-    with suppress(ValueError):
-        data = data[: data.rindex(b"\n") + 1]
+    data = data[: data.rfind(b"\n") + 1]
     whole = file.with_suffix(".whole")
     whole.write_bytes(data)
     try:

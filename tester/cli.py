@@ -504,7 +504,10 @@ def chaos_command(
 def judge_command(file: Path, json_output: bool) -> None:
     """Judge the history in FILE (again)."""
     with plain_errors():
-        seen = history.understand(history.read_records(file))
+        records = history.read_records(file)
+        if not records:
+            raise history.NotAHistory(f"{file}: nothing is recorded in it")
+        seen = history.understand(records)
     extra = {"sessions": len(seen.sessions), "commands": sum(1 for _ in seen.operations)}
     _verdict(checker.judge(seen), extra, file, json_output)
 

@@ -115,8 +115,6 @@ def read_records(path: Path) -> list[Record]:
         ):
             raise NotAHistory(f"{path}, line {number}: a record has `at` and `event`")
         records.append(record)
-    if not records:
-        raise NotAHistory(f"{path}: nothing is recorded in it")
     return records
 
 

@@ -105,3 +105,11 @@ def test_a_server_that_cannot_be_started_is_told_so() -> None:
     result = CliRunner().invoke(main, ["chaos", "--server", "false", "--seconds", "1"])
     assert result.exit_code == 2
     assert "does not answer" in result.stderr
+
+
+@pytest.mark.parametrize("written", [b"", b'{"event": "st', b'{"event": "starts", "at": 1}\n{"ev'])
+def test_a_process_may_die_before_it_has_written_much(tmp_path: Path, written: bytes) -> None:
+    file = tmp_path / "w0.jsonl"
+    file.write_bytes(written)
+    assert len(chaos.whole_records(file)) == written.count(b"\n")
+    assert list(tmp_path.iterdir()) == [file]
