@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import cast
 
 import structlog
@@ -142,7 +141,6 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._draining = False
         self._pulses: list[Pulse] = []
-        self._afterwards: Callable[[], None] = lambda: None
 
     # Door: what transports need
 
@@ -335,7 +333,6 @@ class Daemon:
         self.log.info("ready", version=__version__, listening=addresses)
         self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
         self._start_pulses()
-        self._afterwards()
         await self._stopping.wait()
         self._notifier.tell("STOPPING=1", "STATUS=draining")
         self.log.info("stopping", connections=len(self.clients))
@@ -435,8 +432,9 @@ class Daemon:
         if config.metrics:
             metrics = Metrics(self.state, self.policy, self.now, lambda: self._draining)
             pages["/metrics"] = app.Page(metrics.show)
-            # Aside, once everybody is served, so that no client has to wait for the first scrape.
-            self._afterwards = Thread(target=metrics.prepare, name="metrics", daemon=True).start
+            # Not aside: a thread that opens files while descriptors run out takes the one that libuv keeps to turn
+            # clients away with, and from then on the loop is busy with nothing.
+            metrics.prepare()
 
         def secrets() -> tuple[bytes, ...]:
             return self.policy.secrets

@@ -212,6 +212,7 @@ def test_running_out_of_descriptors_harms_nobody_inside(glockd: Spawner) -> None
     used = descriptors(daemon)
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (used + 3, used + 3))
     crowd = [socket.create_connection(daemon.tcp) for _ in range(60)]
+    daemon.sockets += crowd  # closed at the end, whatever fails
     before = cpu_seconds(daemon)
     for _ in range(2):
         alice.says("wait 1 job2").hears_a_line()

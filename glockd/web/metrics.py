@@ -50,12 +50,11 @@ class Metrics:
 
     def prepare(self) -> None:
         """Load what the first scrape needs, if that is possible now; if not, the first scrape does."""
-        # Without descriptors left, for one. Nobody waits for it.
         with contextlib.suppress(OSError, ImportError):
             self._load()
 
     def _load(self) -> CollectorRegistry:
-        """Load prometheus_client, which takes some 50 ms: best once the daemon answers, and aside of its loop."""
+        """Load prometheus_client, which takes some 50 ms: best before anybody is served."""
         if self._registry is None:
             from prometheus_client import CollectorRegistry, ProcessCollector
 
