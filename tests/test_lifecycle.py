@@ -44,6 +44,13 @@ def free_port() -> int:
 # The pid file
 
 
+def test_there_is_no_thread_beside_the_event_loop(glockd: Spawner) -> None:
+    """One that opens files could take the descriptor that libuv keeps for when there are no more."""
+    daemon = glockd()
+    daemon.client("tcp").says("ping").hears("1 pong")
+    assert os.listdir(f"/proc/{daemon.pid}/task") == [str(daemon.pid)]
+
+
 def test_the_pid_file_holds_the_pid_and_is_locked_for_life(glockd: Spawner, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     path.write_text("a longer text than any pid is\n")

@@ -358,10 +358,7 @@ class LockTable:
             self._more_holds += 1
         holds[key] = hold
         lock.used += weight
-        if session.holds:
-            session.add(hold)
-        else:
-            session.holds = (hold,)
+        session.add(hold)
         if self._note is not None:
             self._note(Record(GRANTED, now, hold, waited, ""))
         return hold
@@ -400,11 +397,7 @@ class LockTable:
             self._deadlines.clear(waiter)
 
     def _end(self, hold: Hold, now: float, why: str, detail: str) -> None:
-        session = hold.session
-        if type(session.holds) is set:
-            session.discard(hold)
-        elif hold in session.holds:
-            session.holds = ()
+        hold.session.discard(hold)
         if hold.deadline != NEVER:
             self._deadlines.clear(hold)
         if why is RELEASED:
