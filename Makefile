@@ -41,7 +41,7 @@ lint: dev
 	$(BIN)/ruff check .
 
 types: dev
-	$(BIN)/mypy glockd tester tests bench clients/python/glock man
+	$(BIN)/mypy glockd tester tests tools bench clients/python/glock man
 
 coverage: dev
 	$(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
@@ -49,7 +49,7 @@ coverage: dev
 	$(BIN)/coverage report
 
 explore: dev
-	$(BIN)/python -m pytest tests/test_core_properties.py tests/test_wire_properties.py --hypothesis-profile=explore
+	$(BIN)/python -m pytest tests/core/test_properties.py tests/doors/line/wire/test_properties.py --hypothesis-profile=explore
 
 bench: dev
 	$(BIN)/python bench/figures.py $(ARGS)
@@ -58,8 +58,8 @@ bench: dev
 chaos: dev
 	$(BIN)/glockd-tester chaos --seconds 60 $(ARGS)
 	$(BIN)/glockd-tester faults
-	$(BIN)/python tests/fuzz.py --lines 3000000 --messages 500000
-	$(BIN)/python tests/mutants.py --seconds 390
+	$(BIN)/python tools/fuzz.py --lines 3000000 --messages 500000
+	$(BIN)/python tools/mutants.py --seconds 390
 
 all: format-check lint types test
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from glockd.config import Config
-from glockd.transports.limits import Limits
-from glockd.wire.policy import UNLIMITED, Policy
+from glockd.net.gate import Limits
+from glockd.policy import UNLIMITED, Policy
 
 # Descriptors that are not for clients: listeners, the loop's own, files; and connections that are refused, but not
 # closed yet.

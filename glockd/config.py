@@ -13,6 +13,19 @@ class ConfigError(Exception):
     """An option that makes no sense; the text is for the operator."""
 
 
+class StartError(Exception):
+    """The daemon cannot start. The text is for the operator.
+
+    Args:
+        message: one line.
+        code: the exit code; those of the original where it had the case.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def option(default: Any, help: str, metavar: str = "") -> Any:
     """A field of `Config` with what the command line says about it."""
     return field(default=default, metadata={"help": help, "metavar": metavar})

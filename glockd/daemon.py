@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 
 from glockd import __version__, logs, summary
 from glockd.bounds import set_bounds
-from glockd.config import Config, ConfigError, options, words
+from glockd.config import Config, ConfigError, StartError, options, words
 from glockd.core.deadlines import NEVER
 from glockd.core.events import (
     Expired,
@@ -36,34 +36,33 @@ from glockd.core.history import GRANTED, KICKED, ORPHANED, History, Journal, Rec
 from glockd.core.holds import Hold
 from glockd.core.sessions import Session
 from glockd.core.state import State
-from glockd.lifecycle import (
+from glockd.doors.line.connection import Client
+from glockd.doors.line.stream import StreamProtocol, WatchedStreamProtocol
+from glockd.doors.line.websocket import WebSocketProtocol
+from glockd.doors.line.wire.language import VERBS, lost, normalise
+from glockd.doors.line.wire.reports import text
+from glockd.net.addresses import UnixAddresses, ip_address
+from glockd.net.gate import Gate, Limits
+from glockd.net.guard import Visitors
+from glockd.net.porch import Porch
+from glockd.net.sweep import Sweep
+from glockd.net.tls import Tls, TlsError
+from glockd.policy import Policy
+from glockd.process.notify import Notifier
+from glockd.process.pidfile import PidFile
+from glockd.process.pulse import Pulse
+from glockd.process.sockets import (
     BACKLOG,
-    Notifier,
-    PidFile,
-    StartError,
     UnixSocket,
     bound_keepalive,
     inherited_sockets,
     listen_ip,
     raise_descriptor_limit,
 )
-from glockd.pulse import Pulse
 from glockd.reload import changes
-from glockd.tls import Tls, TlsError
 from glockd.tokens import TokenFile, from_clock
-from glockd.transports.addresses import UnixAddresses, ip_address
-from glockd.transports.client import Client
-from glockd.transports.limits import Gate, Limits
-from glockd.transports.porch import Porch
-from glockd.transports.stream import StreamProtocol, WatchedStreamProtocol
-from glockd.transports.sweep import Sweep
-from glockd.transports.websocket import WebSocketProtocol
 from glockd.web import app, console
 from glockd.web.metrics import Metrics
-from glockd.web.visitors import Visitors
-from glockd.wire.language import VERBS, lost, normalise
-from glockd.wire.policy import Policy
-from glockd.wire.reports import text
 
 # How many holds of one ended session, or how many deadlines, are dealt with before others get their turn: some 2 ms.
 SLICE = 1000

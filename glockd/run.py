@@ -10,9 +10,8 @@ import structlog
 import uvloop
 
 from glockd import logs
-from glockd.config import Config
+from glockd.config import Config, StartError
 from glockd.daemon import Daemon
-from glockd.lifecycle import StartError
 
 
 def run(config: Config, reread: Callable[[], Config], ignored: Mapping[str, Sequence[str]]) -> int:

@@ -12,7 +12,7 @@ import click
 
 from glockd import __version__
 from glockd.cli import main as glockd
-from glockd.wire.language import VERBS
+from glockd.doors.line.wire.language import VERBS
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parent / "clients" / "python"

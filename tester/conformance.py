@@ -13,10 +13,7 @@ from .transcript import Transcript, read_transcript
 
 HERE = Path(__file__).resolve().parent
 CONVERSATIONS = HERE / "conversations"  # scripted: the new verbs, and what a recording cannot show
-# Recorded from the original. An installed package has them beside this module, a checkout among its tests.
-RECORDINGS = next(
-    (f for f in (HERE / "transcripts", HERE.parent / "tests" / "transcripts") if f.is_dir()), None
-)
+RECORDINGS = HERE / "transcripts"  # of the original
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ def collect(paths: Iterable[Path] = ()) -> list[Transcript]:
     Raises:
         OSError, transcript.Malformed
     """
-    chosen = list(paths) or [folder for folder in (RECORDINGS, CONVERSATIONS) if folder]
+    chosen = list(paths) or [RECORDINGS, CONVERSATIONS]
     files = [file for path in chosen for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     return [read_transcript(file) for file in files]
 

@@ -1,6 +1,6 @@
 """The format of a recorded or scripted conversation: a JSON file becomes a `Transcript` of `Step`s.
 
-The recordings of the original and this format are described in tests/transcripts/README.md. What the
+The recordings of the original and this format are described in tester/transcripts/README.md. What the
 scripted conversations of this package add to it (`needs`, `match`, `json`, `grows`, `closed`) is described
 in docs/tester.md. Strings stand for bytes: each character U+0000 to U+00FF is the byte of that value.
 """

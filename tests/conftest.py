@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.conversations import ConversationDaemon
-from support.daemons import Daemon, Pool, ProcessDaemon, Views
-from support.process import Spawner
+
+from tests.support.conversations import ConversationDaemon
+from tests.support.daemons import Daemon, Pool, ProcessDaemon, Views
+from tests.support.process import Spawner
 
 TRANSPORTS = ("tcp", "unix", "websocket", "conversation")
 FAILED = pytest.StashKey[bool]()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from glockd.core.locks import LockTable
     from glockd.core.state import State
-    from glockd.wire.policy import Policy
+    from glockd.policy import Policy
 
 # Buckets shown: up to 2**25 ms, about nine hours. What took longer is in +Inf.
 SHOWN = 26

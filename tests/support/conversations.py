@@ -10,11 +10,11 @@ from glockd.core.history import KICKED, ORPHANED, History
 from glockd.core.holds import Hold
 from glockd.core.sessions import Session
 from glockd.core.state import State
-from glockd.wire.language import VERBS, lost
-from glockd.wire.lines import LineConversation
-from glockd.wire.policy import Policy
-from support.clients import Client
-from support.daemons import Observer
+from glockd.doors.line.wire.language import VERBS, lost
+from glockd.doors.line.wire.lines import LineConversation
+from glockd.policy import Policy
+from tests.support.clients import Client
+from tests.support.daemons import Observer
 
 WALL = 1_700_000_000.0  # seconds since 1970 when the test's clock shows 0
 SLICE = 3  # how much is done in one go when a session ends; few, so that it takes several

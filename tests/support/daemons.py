@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from support.clients import Client, StreamClient, WebSocketClient, wait_until
-from support.process import Glockd
+from tests.support.clients import Client, StreamClient, WebSocketClient, wait_until
+from tests.support.process import Glockd
 
 # PROTOCOL: `q` always shows these; of the other commands only those that have been used.
 ALWAYS_COUNTED = (

@@ -6,7 +6,7 @@ import http.client
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from support.clients import PATIENCE
+from tests.support.clients import PATIENCE
 
 
 class Answer(NamedTuple):

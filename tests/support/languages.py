@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.process import Glockd, Spawner, environment
+from tests.support.places import ROOT
+from tests.support.process import Glockd, Spawner, environment
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CLIENTS = ROOT / "clients"
 CONVERSATIONS = CLIENTS / "conversations.json"
 

@@ -10,8 +10,8 @@ import socket
 import subprocess
 from typing import Any
 
-from support.clients import Client, SocketClient, StreamClient, wait_until
-from support.conversations import ConversationDaemon
+from tests.support.clients import Client, SocketClient, StreamClient, wait_until
+from tests.support.conversations import ConversationDaemon
 
 TABLES = ("exclusive", "shared")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from support.conversations import ConversationClient, ConversationDaemon
-from support.model import Model
+from tests.support.conversations import ConversationClient, ConversationDaemon
+from tests.support.model import Model
 
 Step = tuple[str, str]  # who says what; "dies" is not said
 

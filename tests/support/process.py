@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from support.clients import (
+from tests.support.clients import (
     PATIENCE,
     SocketClient,
     StreamClient,

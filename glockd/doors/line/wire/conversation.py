@@ -1,0 +1,238 @@
+"""One client's side of the talk: commands carried out on the State in order, for one session."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain
+
+from glockd.core.events import Granted, Misspoken, Notice
+from glockd.core.history import CANCELLED, ORPHANED
+from glockd.core.holds import WHOLE, Waiter
+from glockd.core.locks import LockTable
+from glockd.core.sessions import Session
+from glockd.core.state import State
+from glockd.doors.line.wire.extensions import got, refuse, waited_in_vain
+from glockd.doors.line.wire.handlers import BARE, CAREFUL, HANDLERS, UNAUTHORISED, Handlers
+from glockd.doors.line.wire.language import CANCELLED as CANCELLED_REPLY
+from glockd.doors.line.wire.language import (
+    LF,
+    NAME_TOO_LONG,
+    SPACE,
+    TOO_MANY_LOCKS,
+    TOO_MANY_WAITERS,
+    normalise,
+    trim,
+)
+from glockd.policy import Policy
+
+
+class Conversation:
+    """What line and message conversations have in common.
+
+    Args:
+        state: what all sessions share.
+        session: the client's, connected already.
+        policy: what the client may do.
+        outbox: takes what concerns other sessions or the daemon.
+    """
+
+    __slots__ = (
+        "busy",
+        "deaf",
+        "ended",
+        "handlers",
+        "late",
+        "more",
+        "notify",
+        "outbox",
+        "over",
+        "pieces",
+        "policy",
+        "session",
+        "state",
+        "unread",
+        "uses",
+        "waiter",
+    )
+    unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
+
+    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
+        self.state = state
+        self.uses = state.stats.uses
+        self.session = session
+        self.policy = policy
+        self.outbox = outbox
+        self.handlers: Handlers = UNAUTHORISED if policy.secrets else self.all_handlers()
+        self.waiter: Waiter | None = (
+            None  # what a wait in progress waits for; nothing is carried out meanwhile
+        )
+        self.late = b""  # the reply that a handler leaves here when it wants a pause behind it
+        self.busy = (
+            False  # not ready for a new command at once: one of the following, or part of a line is there
+        )
+        self.more = False  # there is more to carry out: call `resume` when others have had their turn
+        self.pieces: Iterator[bytes] | None = None  # the rest of a long reply
+        self.ended = False  # no more input will come, so nothing may wait
+        self.deaf = False  # nobody hears the replies any more, so long ones are not made
+        self.over = False  # the last reply has been given: hang up
+        self.notify = False  # tell of holds that ended without this session's doing
+
+    def carry_out(self, line: bytes, now: float) -> bytes | None:
+        """The reply to one command; None if a pause follows, either for a wait or behind the reply in `late`."""
+        # The plainest form, `word name`, first: it needs no second look.
+        words = line.split()
+        if len(words) == 2:
+            word, name = words
+            found = self.handlers.get(word)
+            if (
+                found is not None
+                and len(line) == len(word) + len(name) + 1
+                and line[len(word)] == SPACE
+                and line.isascii()
+            ):
+                handler, place = found
+                self.uses[place] += 1
+                return handler(self, name, now)
+        command = trim(line)
+        word, _, argument = command.partition(b" ")
+        found = self.handlers.get(word)
+        if found is None:
+            if self.handlers is UNAUTHORISED:
+                return refuse(self, b"", now)
+            found = BARE.get(command)
+        if found is None:
+            self.state.stats.invalid_commands += 1
+            if self.policy.verbose:
+                self.outbox.append(Misspoken(self.session, line))
+            return self.misunderstood(command)
+        handler, place = found
+        self.uses[place] += 1
+        return handler(self, normalise(argument), now)
+
+    def granted(self, event: Granted) -> bytes:
+        """The reply to the wait that `event` ends; `resume` carries on behind it."""
+        # As _stop_waiting, in place: somebody has waited for this.
+        self.waiter = None
+        self.more = self.busy = self.ended or bool(self.unread)
+        waiter = event.waiter
+        return got(waiter.table, waiter.weight, waiter.name, event.holders)
+
+    def timed_out(self) -> bytes:
+        """The reply to the wait whose time is up; `resume` carries on behind it."""
+        waiter = self._stop_waiting()
+        return b"" if waiter is None else waited_in_vain(waiter)
+
+    def withdraw(self, now: float, how: str = "") -> bytes:
+        """End the wait in progress, if there is one, and give its reply.
+
+        Args:
+            how: how the session ends, if that is why: closed, reset or dead peer.
+        """
+        waiter = self._stop_waiting()
+        if waiter is None:
+            return b""
+        if waiter not in self.session.waiters:
+            # It has been granted, or its time was up, and word of it is on its way.
+            table, name = waiter.table, waiter.name
+            if table.find(name, self.session) is None:
+                return waited_in_vain(waiter)
+            return got(table, waiter.weight, name, table.count(name))
+        self.outbox += waiter.table.withdraw(waiter, now, ORPHANED if how else CANCELLED, how)
+        return waited_in_vain(waiter)
+
+    def cancel(self, now: float) -> list[bytes]:
+        """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
+        self.uses[BARE[b"cancel"][1]] += 1
+        return [self.withdraw(now), CANCELLED_REPLY]
+
+    def _stop_waiting(self) -> Waiter | None:
+        """Be ready for what the client has sent meanwhile; what it waited for, if it did."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            self.more = self.busy = self.ended or bool(self.unread)
+        return waiter
+
+    def is_cancel(self, line: bytes) -> bool:
+        """Whether `line` says `cancel` while there is something to cancel."""
+        return trim(line) == b"cancel" and self.waiter in self.session.waiters
+
+    def authorise(self) -> None:
+        """Let the client use every verb from now on."""
+        self.handlers = self.all_handlers()
+
+    def all_handlers(self) -> Handlers:
+        """Every verb; those that keep names look at their length only if there is a limit."""
+        return CAREFUL if self.policy.max_name else HANDLERS
+
+    # For those who carry out commands
+
+    @property
+    def exclusive(self) -> LockTable:
+        """The exclusive locks."""
+        return self.state.exclusive
+
+    @property
+    def shared(self) -> LockTable:
+        """The shared locks."""
+        return self.state.shared
+
+    def pause_behind(self, reply: bytes) -> bytes | None:
+        """Give `reply`, and let others have their turn before the next command; for what may take long."""
+        self.late = reply
+        self.more = True
+        return None
+
+    def recite(self, pieces: Iterator[bytes]) -> bytes | None:
+        """Give a reply that may be very long, others having their turn between its pieces.
+
+        Args:
+            pieces: makes the reply as it goes; each piece should take a few milliseconds at the most.
+        """
+        if self.deaf:
+            return b""
+        first = next(pieces, b"")
+        second = next(pieces, None)
+        if second is not None:
+            self.pieces = chain((second,), pieces)
+        return self.pause_behind(first)
+
+    def misunderstood(self, command: bytes) -> bytes | None:
+        """The reply to what is no command: nothing, as in the original."""
+        return b""
+
+    def holds_whole(self, name: bytes) -> bool:
+        """Whether this session has the exclusive lock `name` for itself."""
+        hold = self.exclusive.find(name, self.session)
+        return hold is not None and hold.weight == WHOLE
+
+    def may_hold_more(self) -> bool:
+        """Whether this session, and all of them together, hold less than they may."""
+        policy = self.policy
+        return (
+            len(self.session.holds) < policy.max_session_locks
+            and self.exclusive.held + self.shared.held < policy.max_locks
+        )
+
+    def line_is_full(self, table: LockTable, name: bytes) -> bool:
+        """Whether nobody else may wait for `name`."""
+        policy = self.policy
+        return (
+            self.exclusive.waiting + self.shared.waiting >= policy.max_waiters
+            or len(table.waiters(name)) >= policy.max_lock_waiters
+        )
+
+    def too_many_locks(self, name: bytes) -> bytes:
+        """Refuse a lock at a limit."""
+        self.policy.refused["locks"] += 1
+        return TOO_MANY_LOCKS + name + LF
+
+    def name_too_long(self, argument: bytes) -> bytes:
+        """Refuse a name at the limit; a longer reply than it allows would be no help."""
+        self.policy.refused["names"] += 1
+        return NAME_TOO_LONG + argument[: self.policy.max_name or 64] + LF
+
+    def too_many_waiters(self, name: bytes) -> bytes:
+        """Refuse a wait at a limit."""
+        self.policy.refused["waiters"] += 1
+        return TOO_MANY_WAITERS + name + LF

@@ -1,0 +1,263 @@
+"""The verbs that the original never had: one reply line each, ending with LF."""
+
+from __future__ import annotations
+
+import hmac
+import math
+import re
+from typing import TYPE_CHECKING
+
+from glockd import __version__
+from glockd.core.deadlines import NEVER
+from glockd.core.events import Kicked, Leased, Refused
+from glockd.core.holds import WHOLE
+from glockd.doors.line.wire import reports
+from glockd.doors.line.wire.language import (
+    BAD_ARGUMENT,
+    COUNTED_GET_SUCCESS,
+    DISABLED,
+    GET_DEADLOCK,
+    GET_FAILURE,
+    GET_SUCCESS,
+    KICKED,
+    LEASE_FAILURE,
+    LEASE_SUCCESS,
+    LF,
+    LOCK_TOKEN,
+    NOT_AUTHORISED,
+    NOTHING_TO_CANCEL,
+    OK,
+    PONG,
+    SHARED_GET_DEADLOCK,
+    SHARED_GET_FAILURE,
+    SHARED_GET_SUCCESS,
+    TOKEN_CURRENT,
+    TOKEN_STALE,
+    VERBS,
+)
+
+if TYPE_CHECKING:
+    from glockd.core.holds import Waiter
+    from glockd.core.locks import LockTable
+    from glockd.doors.line.wire.conversation import Conversation
+
+# With more holds than this to look through, a command lets others have their turn behind it.
+MANY = 64
+
+_SECONDS = re.compile(rb"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\Z")
+_INTEGER = re.compile(rb"[0-9]{1,18}\Z")
+
+
+def seconds(word: bytes) -> float | None:
+    """A time from the wire: decimal, 0 or more, or `inf`; None if it is not one."""
+    if word == b"inf":
+        return math.inf
+    return float(word) if _SECONDS.match(word) else None
+
+
+def integer(word: bytes) -> int | None:
+    """A LIMIT or TOKEN from the wire, from 1 up; None if it is not one."""
+    return (int(word) or None) if _INTEGER.match(word) else None
+
+
+def wait(talk: Conversation, argument: bytes, now: float) -> bytes | None:
+    """`wait SECONDS NAME`: an exclusive lock, waiting for up to SECONDS."""
+    word, _, name = argument.partition(b" ")
+    patience = seconds(word)
+    if patience is None:
+        return BAD_ARGUMENT + b"SECONDS\n"
+    if talk.holds_whole(name):
+        return GET_SUCCESS + name + LF
+    return _acquire(talk, talk.exclusive, name, now, patience, WHOLE, WHOLE)
+
+
+def read(talk: Conversation, argument: bytes, now: float) -> bytes | None:
+    """`read SECONDS NAME`: the same lock as one of several readers."""
+    word, _, name = argument.partition(b" ")
+    patience = seconds(word)
+    if patience is None:
+        return BAD_ARGUMENT + b"SECONDS\n"
+    if talk.exclusive.find(name, talk.session) is not None:
+        return got(talk.exclusive, 1, name, talk.exclusive.count(name))
+    return _acquire(talk, talk.exclusive, name, now, patience, 1, WHOLE)
+
+
+def share(talk: Conversation, argument: bytes, now: float) -> bytes | None:
+    """`share SECONDS LIMIT NAME`: a shared lock that fewer than LIMIT hold."""
+    word, _, rest = argument.partition(b" ")
+    number, _, name = rest.partition(b" ")
+    patience = seconds(word)
+    if patience is None:
+        return BAD_ARGUMENT + b"SECONDS\n"
+    limit = integer(number)
+    if limit is None:
+        return BAD_ARGUMENT + b"LIMIT\n"
+    if talk.shared.find(name, talk.session) is not None:
+        return got(talk.shared, 1, name, talk.shared.count(name))
+    return _acquire(talk, talk.shared, name, now, patience, 1, limit)
+
+
+def _acquire(
+    talk: Conversation, table: LockTable, name: bytes, now: float, patience: float, weight: int, limit: int
+) -> bytes | None:
+    """Take the lock, or stand in line for it."""
+    session = talk.session
+    if not talk.may_hold_more():
+        return talk.too_many_locks(name)
+    if table.take(name, session, now, weight, limit) is not None:
+        return got(table, weight, name, table.count(name))
+    if patience == 0 or talk.ended:
+        return _failure(table) + name + LF
+    if talk.line_is_full(table, name):
+        return talk.too_many_waiters(name)
+    outcome = table.wait(name, session, now, now + patience, weight, limit)
+    talk.outbox.append(outcome)
+    if isinstance(outcome, Refused):
+        return talk.pause_behind(
+            (GET_DEADLOCK if table is talk.exclusive else SHARED_GET_DEADLOCK) + name + LF
+        )
+    talk.waiter = outcome.waiter
+    return None
+
+
+def got(table: LockTable, weight: int, name: bytes, holders: int) -> bytes:
+    """The reply to who has the lock now, as one of so many holders."""
+    if weight == WHOLE:
+        return GET_SUCCESS + name + LF
+    success = COUNTED_GET_SUCCESS if table.kind == "exclusive" else SHARED_GET_SUCCESS
+    return b"%d" % holders + success + name + LF
+
+
+def waited_in_vain(waiter: Waiter) -> bytes:
+    """The reply to a wait that has ended without the lock."""
+    return _failure(waiter.table) + waiter.name + LF
+
+
+def _failure(table: LockTable) -> bytes:
+    return GET_FAILURE if table.kind == "exclusive" else SHARED_GET_FAILURE
+
+
+def cancel(talk: Conversation, argument: bytes, now: float) -> bytes:
+    """`cancel` outside of a wait; one that comes during a wait overtakes and does not come here."""
+    return NOTHING_TO_CANCEL
+
+
+def lease(talk: Conversation, argument: bytes, now: float) -> bytes:
+    """`lease SECONDS NAME`: let the daemon take my lock back after SECONDS, from now."""
+    word, _, name = argument.partition(b" ")
+    length = seconds(word)
+    if length is None:
+        return BAD_ARGUMENT + b"SECONDS\n"
+    hold = talk.exclusive.find(name, talk.session)
+    if hold is None:
+        return LEASE_FAILURE + name + LF
+    talk.exclusive.lease(hold, NEVER if length == math.inf else now + length)
+    talk.outbox.append(Leased(hold))
+    return LEASE_SUCCESS + name + LF
+
+
+def token(talk: Conversation, name: bytes, now: float) -> bytes:
+    """`token NAME`: the fencing token of my hold; 0 if I do not hold it."""
+    hold = talk.exclusive.find(name, talk.session)
+    return b"%d" % (0 if hold is None else hold.token) + LOCK_TOKEN + name + LF
+
+
+def check(talk: Conversation, argument: bytes, now: float) -> bytes | None:
+    """`check TOKEN NAME`: is TOKEN that of a hold in force?"""
+    word, _, name = argument.partition(b" ")
+    number = integer(word)
+    if number is None:
+        return BAD_ARGUMENT + b"TOKEN\n"
+    holds = talk.exclusive.holds(name)
+    current = any(hold.token == number for hold in holds)
+    reply = (TOKEN_CURRENT if current else TOKEN_STALE) + name + LF
+    return reply if len(holds) <= MANY else talk.pause_behind(reply)
+
+
+def explain(talk: Conversation, name: bytes, now: float) -> bytes | None:
+    """`explain NAME`: who holds it and who waits, in both namespaces, as JSON."""
+    if not talk.policy.dump:
+        return DISABLED
+    if talk.deaf:
+        return b""
+    return talk.pause_behind(b"1 " + reports.explain(talk.state, name, now) + LF)
+
+
+def history(talk: Conversation, name: bytes, now: float) -> bytes | None:
+    """`history [NAME]`: the latest events, oldest first, as JSON."""
+    if not talk.policy.dump or not talk.policy.history or talk.state.history is None:
+        return DISABLED
+    if talk.deaf:
+        return b""
+    records = list(talk.state.history.records(name or None))
+    report = reports.history(records, talk.policy.wall_offset())
+    return talk.pause_behind(b"%d " % len(records) + report + LF)
+
+
+def notify(talk: Conversation, argument: bytes, now: float) -> bytes:
+    """`notify on`, `notify off`: push a line when a hold ends without my doing, or do not."""
+    if argument not in (b"on", b"off"):
+        return BAD_ARGUMENT + b"on or off\n"
+    talk.notify = argument == b"on"
+    return OK
+
+
+def kick(talk: Conversation, who: bytes, now: float) -> bytes:
+    """`kick SESSION`: end a session by address, or every session of that registered name."""
+    if not talk.policy.admin or talk.session.transport != "unix":
+        return DISABLED
+    if not who:
+        return BAD_ARGUMENT + b"SESSION\n"
+    sessions = talk.state.registry.find(who)
+    talk.outbox += [Kicked(session) for session in sessions]
+    return b"%d" % len(sessions) + KICKED + who + LF
+
+
+def bound(talk: Conversation, argument: bytes, now: float) -> bytes:
+    """`bound`: within how many seconds a peer that vanished is found."""
+    return b"%d Dead Peer Seconds\n" % talk.policy.dead_peer_seconds
+
+
+def ping(talk: Conversation, argument: bytes, now: float) -> bytes:
+    """`ping`: the daemon lives and answers."""
+    return PONG
+
+
+def version(talk: Conversation, argument: bytes, now: float) -> bytes:
+    """`version`: what the daemon is."""
+    return b"1 glockd %s\n" % __version__.encode()
+
+
+def show_help(talk: Conversation, argument: bytes, now: float) -> bytes:
+    """`help`: the verbs in force."""
+    policy = talk.policy
+    out_of_force: set[bytes] = set()
+    if not policy.dump:
+        out_of_force |= {b"d", b"sd", b"dump", b"who", b"explain", b"history", b"find"}
+    if not policy.registry:
+        out_of_force |= {b"iam", b"who"}
+    if not policy.history:
+        out_of_force.add(b"history")
+    if not policy.admin or talk.session.transport != "unix":
+        out_of_force.add(b"kick")
+    words = [word for word in VERBS if word not in out_of_force]
+    return b"%d %s\n" % (len(words), b" ".join(words))
+
+
+def auth(talk: Conversation, secret: bytes, now: float) -> bytes | None:
+    """`auth SECRET`: the right one opens the conversation, a wrong one ends it."""
+    secrets = talk.policy.secrets
+    # Every secret is compared, in constant time each: the answer's time tells nothing.
+    if secrets and not sum([hmac.compare_digest(secret, one) for one in secrets]):
+        return refuse(talk, secret, now)
+    talk.authorise()
+    # A pause: what came along behind it is to be served by the verbs that are allowed from now on.
+    talk.late = OK
+    return None
+
+
+def refuse(talk: Conversation, argument: bytes, now: float) -> bytes | None:
+    """What is answered to a client that has not proved who it is: no, and the end."""
+    talk.policy.refused["auth"] += 1
+    talk.over = True
+    return talk.pause_behind(NOT_AUTHORISED)

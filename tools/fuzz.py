@@ -1,0 +1,216 @@
+"""Junk for the line parser and for the websocket and HTTP door, without a process or a socket in between.
+
+    python tools/fuzz.py --lines 1000000 --messages 200000 --seed 1
+
+Everything that comes out as an exception is a crash, an input that takes more than two seconds a hang, and memory that
+grows from one tenth of the run to the next a leak. The state behind the parsers must be empty whenever all have gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import random
+import resource
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, cast
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from glockd.config import Config
+from glockd.daemon import Daemon
+from glockd.doors.line.websocket import WebSocketProtocol
+from glockd.web.app import Page, Site, health
+from glockd_tester.faults_clients import junk
+from tests.support.conversations import ConversationClient, ConversationDaemon
+
+HANG = 2.0  # seconds
+LEAK = 1000  # objects; a connection that is not freed is some fifty
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Course:
+    """What is counted of one kind of fuzzing; `crashes` holds tracebacks by their last lines."""
+
+    def __init__(self) -> None:
+        self.inputs = self.hangs = self.sessions = self.commands = 0
+        self.slowest = 0.0
+        self.crashes: dict[str, str] = {}
+        self.memory: list[int] = []  # objects that the collector knows, each time everybody has gone
+
+    def feed(self, receive: Any, data: bytes) -> None:
+        self.inputs += 1
+        start = time.perf_counter()
+        try:
+            receive(data)
+        except Exception as problem:
+            where = traceback.extract_tb(problem.__traceback__)[-1]
+            self.crashes.setdefault(f"{problem!r} at {where.filename}:{where.lineno}", data[:200].hex())
+        took = time.perf_counter() - start
+        self.slowest = max(self.slowest, took)
+        self.hangs += took > HANG
+
+    def all_are_gone(self) -> None:
+        # The daemon runs without a cyclic collector, so none may help here either.
+        self.memory.append(len(gc.get_objects()))
+
+    def kept(self) -> int:
+        """Objects that are there at the end and were not in the middle: the first rounds fill what is filled once."""
+        return self.memory[-1] - self.memory[len(self.memory) // 2] if self.memory else 0
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "inputs": self.inputs,
+            "sessions": self.sessions,
+            "commands understood": self.commands,
+            "crashes": self.crashes,
+            "hangs": self.hangs,
+            "slowest input, ms": round(self.slowest * 1e3, 2),
+            "objects kept, from half of the run to its end": self.kept(),
+        }
+
+
+def pieces(dice: random.Random) -> list[bytes]:
+    """Inputs to choose from, again and again in other orders: making them costs more than the parsers do."""
+    return [junk(dice) for _ in range(20_000)]
+
+
+def lines(inputs: int, dice: random.Random) -> Course:
+    """Fuzz line conversations: six at a time on one state, which come and go."""
+    course, some = Course(), pieces(dice)
+    daemon = ConversationDaemon(("-history=50", "-admin"))
+    clients: list[ConversationClient] = []
+    kinds = ("tcp", "unix")
+    while course.inputs < inputs:
+        for _ in range(inputs // 20 + 1):
+            if len(clients) < 6:
+                clients.append(daemon.client(kinds[course.sessions % 2]))
+                course.sessions += 1
+            client = dice.choice(clients)
+            if client.is_open:
+                course.feed(client.sends, dice.choice(some))
+                client.buffer = b""
+            if not client.is_open:
+                clients.remove(client)
+            elif dice.random() < 0.02:
+                clients.remove(client)
+                client.vanishes()
+            if dice.random() < 0.01:
+                daemon.passes(dice.random() * 2)
+        for client in clients:
+            if client.is_open:
+                client.vanishes()
+        clients.clear()
+        daemon.counts(connections=0, locks=0, shared_locks=0)
+        course.all_are_gone()
+    course.commands = sum(daemon.state.stats.uses)
+    return course
+
+
+class Wire(asyncio.Transport):
+    """A transport that swallows what is written."""
+
+    def __init__(self, sock: socket.socket, port: int) -> None:
+        super().__init__({"peername": ("127.0.0.1", port), "socket": sock, "sslcontext": None})
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert isinstance(data, bytes | bytearray | memoryview)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def messages(inputs: int, dice: random.Random) -> Course:
+    """Fuzz the websocket and HTTP door: its protocol object, before and after the handshake."""
+    course, some = Course(), pieces(dice)
+    loop = asyncio.get_running_loop()
+    failures: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    daemon = Daemon(Config(port=0, ws=0, history=50), loop, Config)
+    site = Site({"/healthz": Page(health, guarded=False)}, lambda: ())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        while course.inputs < inputs:
+            while course.inputs < inputs * (len(course.memory) + 1) // 20 + 1:
+                course.sessions += 1
+                wire = Wire(ours, 1024 + course.sessions % 60_000)
+                protocol = WebSocketProtocol(daemon, site)
+                protocol.connection_made(wire)
+                shaken = dice.random() < 0.7
+                if shaken:
+                    protocol.data_received(HANDSHAKE)
+                for _ in range(dice.randint(1, 60)):
+                    if wire.closing:
+                        break
+                    data = dice.choice(some)
+                    if shaken and dice.random() < 0.95:
+                        data = frame(dice, data[:200])
+                    course.feed(protocol.data_received, data)
+                    if dice.random() < 0.2:
+                        await asyncio.sleep(0)
+                protocol.connection_lost(None)
+            deadline = time.monotonic() + 10
+            while daemon.clients and time.monotonic() < deadline:  # noqa: ASYNC110  # what no event tells
+                await asyncio.sleep(0)
+            counted = daemon.state.exclusive, daemon.state.shared
+            if daemon.clients or any(len(table) for table in cast(Any, counted)):
+                course.crashes["sessions or locks are left"] = str(len(daemon.clients))
+            course.all_are_gone()
+    course.commands = sum(daemon.state.stats.uses)
+    for context in failures:
+        course.crashes.setdefault(repr(context.get("exception") or context["message"]), "in the event loop")
+    return course
+
+
+def frame(dice: random.Random, payload: bytes) -> bytes:
+    """A masked frame (RFC 6455, 5.2), well made but for its opcode and its first bits now and then."""
+    first = dice.choice([0x81, 0x82] * 8 + [0x89, 0x8A, 0x01, 0x80, dice.randrange(256)])
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else bytes([0xFE]) + size.to_bytes(2, "big")
+    return bytes([first]) + length + bytes(4) + payload
+
+
+def main() -> None:
+    """Fuzz both, and fail if anything came of it."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--lines", type=int, default=1_000_000, help="inputs for the line parser")
+    options.add_argument("--messages", type=int, default=200_000, help="inputs for websocket and HTTP")
+    options.add_argument("--seed", type=int, default=1)
+    chosen = options.parse_args()
+    gc.disable()
+    courses = {
+        "lines": lines(chosen.lines, random.Random(chosen.seed)),
+        "websocket and HTTP": asyncio.run(messages(chosen.messages, random.Random(chosen.seed))),
+    }
+    figures: dict[str, Any] = {name: course.figures() for name, course in courses.items()}
+    figures["largest memory, MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
+    print(json.dumps(figures, indent=2))
+    if any(course.crashes or course.hangs or course.kept() > LEAK for course in courses.values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
