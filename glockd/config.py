@@ -26,9 +26,36 @@ class StartError(Exception):
         self.code = code
 
 
-def option(default: Any, help: str, metavar: str = "") -> Any:
-    """A field of `Config` with what the command line says about it."""
-    return field(default=default, metadata={"help": help, "metavar": metavar})
+# The kinds of IP sockets, each by the name that other options and a service manager know it by.
+SOCKETS = ("tcp", "ws", "http")
+
+UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
+MAX_HISTORY = 10_000_000  # some GB
+DAY = 86400
+
+
+def option(
+    default: Any,
+    help: str,
+    metavar: str = "",
+    *,
+    within: tuple[int, int] | None = None,
+    endless: bool = False,
+    reloads: bool = False,
+) -> Any:
+    """A field of `Config`, with all there is to say about the option: nothing else lists options one by one.
+
+    Args:
+        help: what the command line says about it.
+        metavar: what stands for its value there.
+        within: the least and the largest value.
+        endless: 0 stands for no limit.
+        reloads: a running daemon takes a new value over (SIGHUP); others want a restart.
+    """
+    return field(
+        default=default,
+        metadata={"help": help, "metavar": metavar, "within": within, "endless": endless, "reloads": reloads},
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,17 +72,23 @@ class Config:
     pidfile: str = option(
         "", "file for the process id, locked as long as the daemon runs; empty: none", "PATH"
     )
-    registry: bool = option(True, "let clients register names (iam, who)")
-    dump: bool = option(True, "let clients list locks (d, sd, dump, who, explain, history, find)")
+    registry: bool = option(True, "let clients register names (iam, who)", reloads=True)
+    dump: bool = option(
+        True, "let clients list locks (d, sd, dump, who, explain, history, find)", reloads=True
+    )
     verbose: bool = option(False, "log who connected, took, released and lost what")
     bind: str = option("127.0.0.1,::1", "addresses to listen on, by commas", "HOSTS")
     unix_mode: str = option("0660", "permissions of the Unix socket, octal", "MODE")
-    history: int = option(0, "how many events of locks to remember for `history`; 0: none", "N")
-    admin: bool = option(False, "allow `kick`, on the Unix socket only")
+    history: int = option(
+        0, "how many events of locks to remember for `history`; 0: none", "N", within=(0, MAX_HISTORY)
+    )
+    admin: bool = option(False, "allow `kick`, on the Unix socket only", reloads=True)
     state_dir: str = option(
         "", "folder that remembers how far tokens have come; empty: the clock is trusted", "PATH"
     )
-    auth_file: str = option("", "file of secrets, one a line, any of which `auth` must give first", "PATH")
+    auth_file: str = option(
+        "", "file of secrets, one a line, any of which `auth` must give first", "PATH", reloads=True
+    )
     http: str = option(
         "", "where metrics, health and console page are, if not on the websocket port", "HOST:PORT"
     )
@@ -63,7 +96,7 @@ class Config:
     health: bool = option(True, "serve /healthz and /readyz")
     console: bool = option(True, "serve the console page, /")
     dead_peer_seconds: int = option(
-        30, "find a peer that vanished without a word within so many seconds", "SECONDS"
+        30, "find a peer that vanished without a word within so many seconds", "SECONDS", within=(5, DAY)
     )
     ws_ping: bool = option(True, "ping silent websocket clients, and end those that do not answer in time")
     tls_cert: str = option(
@@ -75,6 +108,12 @@ class Config:
     tls_client_ca: str = option(
         "", "CAs (PEM) of which clients must have a certificate; empty: they need none", "PATH"
     )
+    tls_for: str = option(
+        "", f"kinds of sockets with TLS ({', '.join(SOCKETS)}), by commas; empty: all but unix", "KINDS"
+    )
+    tls_client_ca_for: str = option(
+        "", "kinds of sockets on which clients must have a certificate; empty: all with TLS", "KINDS"
+    )
     ws_origin: str = option(
         "", "sites whose pages may open a websocket besides the daemon's own, by commas; *: all", "ORIGINS"
     )
@@ -85,31 +124,70 @@ class Config:
     unix_group: str = option(
         "", "group that the Unix socket belongs to; empty: of who runs the daemon", "GROUP"
     )
-    max_connections: int = option(0, "connections at the same time; 0: as many as there are descriptors", "N")
+    max_connections: int = option(
+        0,
+        "connections at the same time; 0: as many as there are descriptors",
+        "N",
+        endless=True,
+        reloads=True,
+    )
     max_address_connections: int = option(
-        0, "connections at the same time from one IPv4 address or IPv6 /64; 0: no limit", "N"
+        0,
+        "connections at the same time from one IPv4 address or IPv6 /64; 0: no limit",
+        "N",
+        endless=True,
+        reloads=True,
     )
-    max_locks: int = option(10_000_000, "locks held by all clients; 0: no limit", "N")
-    max_session_locks: int = option(1_000_000, "locks held by one client; 0: no limit", "N")
-    max_waiters: int = option(0, "clients that wait for a lock; 0: no limit", "N")
-    max_lock_waiters: int = option(0, "clients that wait for the same lock; 0: no limit", "N")
+    max_locks: int = option(
+        10_000_000, "locks held by all clients; 0: no limit", "N", endless=True, reloads=True
+    )
+    max_session_locks: int = option(
+        1_000_000, "locks held by one client; 0: no limit", "N", endless=True, reloads=True
+    )
+    max_waiters: int = option(0, "clients that wait for a lock; 0: no limit", "N", endless=True, reloads=True)
+    max_session_waiters: int = option(
+        10_000, "waits in line of one client; 0: no limit", "N", endless=True, reloads=True
+    )
+    max_lock_waiters: int = option(
+        0, "clients that wait for the same lock; 0: no limit", "N", endless=True, reloads=True
+    )
     max_name: int = option(
-        0, "bytes in the name of a lock or client; 0: as many as fit into a line or message", "BYTES"
+        0,
+        "bytes in the name of a lock or client; 0: as many as fit into a line or message",
+        "BYTES",
+        within=(0, UNLIMITED),
     )
-    max_message: int = option(32 << 20, "bytes in a websocket message", "BYTES")
-    max_output: int = option(64 << 20, "bytes that may wait for a client that does not read them", "BYTES")
+    max_message: int = option(32 << 20, "bytes in a websocket message", "BYTES", within=(4096, 1 << 30))
+    max_output: int = option(
+        64 << 20,
+        "bytes that may wait for a client that does not read them",
+        "BYTES",
+        within=(4096, 1 << 30),
+        reloads=True,
+    )
     slow_reader_seconds: int = option(
-        30, "end a client that reads nothing of what waits for it for so long", "SECONDS"
+        30,
+        "end a client that reads nothing of what waits for it for so long",
+        "SECONDS",
+        within=(1, DAY),
+        reloads=True,
     )
-    handshake_seconds: int = option(10, "time for TLS and websocket handshakes", "SECONDS")
+    handshake_seconds: int = option(
+        10, "time for TLS and websocket handshakes", "SECONDS", within=(1, DAY), reloads=True
+    )
     first_command_seconds: int = option(
-        0, "time for a client's first command; 0: as long as it likes", "SECONDS"
+        0, "time for a client's first command; 0: as long as it likes", "SECONDS", endless=True
     )
     idle_seconds: int = option(
-        0, "end a client that for so long has no lock, no wait and sends no command; 0: never", "SECONDS"
+        0,
+        "end a client that for so long has no lock, no wait and sends no command; 0: never",
+        "SECONDS",
+        endless=True,
     )
-    log_format: str = option("console", "how log lines look: console or json", "FORMAT")
-    log_level: str = option("info", "least level that is logged: debug, info, warning, error", "LEVEL")
+    log_format: str = option("console", "how log lines look: console or json", "FORMAT", reloads=True)
+    log_level: str = option(
+        "info", "least level that is logged: debug, info, warning, error", "LEVEL", reloads=True
+    )
 
     def __post_init__(self) -> None:
         for name in ("port", "ws"):
@@ -117,23 +195,37 @@ class Config:
             _demand(0 <= value <= 65535, name, f"{value} is no port, which is from 0 to 65535")
         _demand(not self.port or self.port != self.ws, "ws", f"{self.ws} is the TCP port already")
         _demand(bool(self.hosts) or not (self.port or self.ws), "bind", "names no address")
-        _demand(0 <= self.history <= MAX_HISTORY, "history", f"must be from 0 to {MAX_HISTORY}")
-        _demand(5 <= self.dead_peer_seconds <= 86400, "dead-peer-seconds", "must be from 5 to 86400")
-        for name in ("max_connections", "max_address_connections", "max_locks", "max_session_locks"):
-            _demand(getattr(self, name) >= 0, flag(name), "must be 0 or more")
-        for name in ("max_waiters", "max_lock_waiters", "max_name", "first_command_seconds", "idle_seconds"):
-            _demand(getattr(self, name) >= 0, flag(name), "must be 0 or more")
-        for name in ("max_message", "max_output"):
-            _demand(4096 <= getattr(self, name) <= 1 << 30, flag(name), f"must be from 4096 to {1 << 30}")
-        for name in ("slow_reader_seconds", "handshake_seconds"):
-            _demand(1 <= getattr(self, name) <= 86400, flag(name), "must be from 1 to 86400")
+        for one in options():
+            value, within = getattr(self, one.name), one.metadata["within"]
+            if one.metadata["endless"]:
+                _demand(value >= 0, flag(one.name), "must be 0 or more")
+            elif within is not None:
+                _demand(
+                    within[0] <= value <= within[1],
+                    flag(one.name),
+                    f"must be from {within[0]} to {within[1]}",
+                )
         needless = [
-            name for name in ("tls_key", "tls_client_ca") if getattr(self, name) and not self.tls_cert
+            name
+            for name in ("tls_key", "tls_client_ca", "tls_for")
+            if getattr(self, name) and not self.tls_cert
         ]
         _demand(not needless, flag("".join(needless[:1])), "means nothing without -tls-cert")
+        _demand(
+            bool(self.tls_client_ca) or not self.tls_client_ca_for,
+            "tls-client-ca-for",
+            "means nothing without -tls-client-ca",
+        )
+        for name in ("tls_for", "tls_client_ca_for"):
+            strange = [kind for kind in words(getattr(self, name)) if kind not in SOCKETS]
+            _demand(
+                not strange,
+                flag(name),
+                f"{', '.join(strange)}: no kind of socket; there are {', '.join(SOCKETS)}",
+            )
         if self.http:
             _, colon, port = self.http.rpartition(":")
-            in_range = port.isdecimal() and 1 <= int(port) <= 65535
+            in_range = port.isdecimal() and int(port) <= 65535
             _demand(bool(colon) and in_range, "http", f"{self.http!r} is not HOST:PORT")
         _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
         _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
@@ -148,12 +240,27 @@ class Config:
         """The addresses to listen on."""
         return list(dict.fromkeys(map(_bare, words(self.bind))))
 
-    @property
-    def http_addresses(self) -> list[tuple[str, int]]:
-        """Where to listen for HTTP alone; on the addresses of `bind` if only a port was named."""
-        host, _, port = self.http.rpartition(":")
+    def addresses(self, kind: str) -> list[tuple[str, int]]:
+        """Where to listen on sockets of that kind, one of SOCKETS; on the addresses of `bind` if only a port is named.
+
+        Port 0 leaves the choice to the system.
+        """
+        value = getattr(self, kind.replace("-", "_") if kind != "tcp" else "port")
+        if isinstance(value, int):
+            return [(one, value) for one in self.hosts] if value else []
+        host, _, port = value.rpartition(":")
         hosts = [_bare(host)] if host else self.hosts
         return [(one, int(port)) for one in hosts] if port else []
+
+    @property
+    def tls_sockets(self) -> frozenset[str]:
+        """The kinds of sockets with TLS, if there is a certificate."""
+        return frozenset(words(self.tls_for) or SOCKETS)
+
+    @property
+    def tls_client_ca_sockets(self) -> frozenset[str]:
+        """The kinds of sockets on which clients must have a certificate, if there is a CA."""
+        return frozenset(words(self.tls_client_ca_for) or SOCKETS)
 
 
 def _bare(host: str) -> str:
@@ -165,8 +272,6 @@ def words(value: str) -> list[str]:
     """The words of an option that has several, by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]
 
-
-MAX_HISTORY = 10_000_000  # some GB
 
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")

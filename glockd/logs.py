@@ -1,4 +1,4 @@
-"""How the daemon's log looks: structlog, on standard error."""
+"""How the log looks, and what it says of a notice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import logging
 import sys
 
 import structlog
+
+from glockd.core.events import Refused
+from glockd.core.history import GRANTED, Record
+from glockd.core.holds import Hold
+from glockd.core.names import shown, text
+from glockd.core.sessions import Session
+from glockd.notices import Connected, Disconnected, Misspoken, Notice, Refusals, Renamed
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -38,3 +45,48 @@ def configure(form: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def say(notice: Notice) -> None:
+    """Log what a notice tells; most events tell the log nothing."""
+    log = structlog.get_logger()
+    match notice:
+        case Refused(waiter=waiter, cycle=cycle):
+            circle = [_who(session) for session in cycle]
+            log.warning("deadlock refused", lock=_name(waiter.name), cycle=circle)
+        case Refusals(reasons=reasons):
+            log.warning("refused", **reasons)
+        case Connected(session=session):
+            log.info("connected", session=_who(session), transport=session.transport)
+        case Disconnected(session=session, how=how):
+            log.info("disconnected", session=_who(session), how=how)
+        case Renamed(session=session):
+            log.info("changed name", session=_who(session), name=_name(session.label))
+        case Misspoken(session=session, line=line):
+            log.info("invalid command", session=_who(session), line=text(line.strip(b"\0\r\n")))
+        case Record():
+            _say_record(notice)
+
+
+def _say_record(record: Record) -> None:
+    subject = record.subject
+    extra: dict[str, object] = {"detail": record.detail} if record.detail else {}
+    if isinstance(subject, Hold):
+        extra["token"] = subject.token
+        if record.kind != GRANTED:
+            extra["held"] = round(record.now - subject.since, 3)
+    structlog.get_logger().info(
+        record.kind,
+        session=_who(subject.session),
+        lock=_name(subject.name),
+        table=subject.table.kind,
+        **extra,
+    )
+
+
+def _who(session: Session) -> str:
+    return text(session.address)
+
+
+def _name(name: bytes) -> str:
+    return text(shown(name))

@@ -1,41 +1,66 @@
-"""What the operator lets clients do; shared by all conversations, so that a reload reaches them all."""
+"""What the operator lets clients do; shared by all sessions, so that a reload reaches them all."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
-UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
+from glockd.bounds import in_force
+from glockd.config import UNLIMITED, Config, StartError
+from glockd.core.names import normalise
 
 # Below `max_locks` by this many, each get is checked against it. Not more can be got between two looks.
 MARGIN = 3_000_000
 
+# Why something was refused: the word in metrics and log.
+Reason: TypeAlias = Literal[
+    "connections",
+    "address_connections",
+    "locks",
+    "waiters",
+    "names",
+    "auth",
+    "tls",
+    "http",
+    "host",
+    "origin",
+    "handshake",
+    "output",
+    "first_command",
+    "idle",
+    "deadlock",
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
 
 @dataclass(slots=True)
 class Policy:
-    """The switches and limits that conversations obey."""
+    """The switches and limits that doors obey."""
 
-    registry: bool = True  # iam, who
-    dump: bool = True  # d, sd, dump, who, explain, history, find
-    admin: bool = False  # kick, on the Unix socket
+    # What is in force: UNLIMITED stands where the operator says 0 for no limit.
+    config: Config = field(default_factory=lambda: in_force(Config(), UNLIMITED))
     secrets: tuple[bytes, ...] = ()  # any of them is what auth wants to hear first; none: no auth needed
-    dead_peer_seconds: int = 30  # what bound answers
-    history: bool = False  # history
-    verbose: bool = False  # report names and invalid lines to the daemon
     # What to add to monotonic seconds for those since 1970; asked for when somebody looks.
     wall_offset: Callable[[], float] = lambda: 0.0
-    max_locks: int = UNLIMITED  # holds of all sessions
-    max_session_locks: int = UNLIMITED  # holds of one session
-    max_waiters: int = UNLIMITED  # sessions in line for all locks
-    max_lock_waiters: int = UNLIMITED  # sessions in line for one lock
-    max_name: int = 0  # bytes in a lock's name; 0: only the line is limited
-    # A session with fewer holds needs no check against the limits above. One comparison on the hot path.
+    # A session with fewer holds needs no check against limits. One comparison on the hot path.
     unchecked: int = UNLIMITED
-    # What was refused at a limit, by the limit's name.
-    refused: Counter[str] = field(default_factory=Counter)
+    # What was refused, by reason.
+    refused: Counter[Reason] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        self.consider(0)
+
+    def obey(self, config: Config, secrets: tuple[bytes, ...]) -> None:
+        """Put what the operator wants in force, for those who are connected too.
+
+        Args:
+            config: as `in_force` gives it.
+        """
+        self.config = config
+        self.secrets = secrets
         self.consider(0)
 
     def consider(self, held: int) -> None:
@@ -44,4 +69,23 @@ class Policy:
         Args:
             held: holds of all sessions.
         """
-        self.unchecked = self.max_session_locks if held < self.max_locks - MARGIN else 0
+        config = self.config
+        self.unchecked = config.max_session_locks if held < config.max_locks - MARGIN else 0
+
+
+def read_secrets(path: str) -> tuple[bytes, ...]:
+    """The secrets in a file, one a line; none if there is no file.
+
+    Raises:
+        StartError: it cannot be read, or there is no secret in it.
+    """
+    if not path:
+        return ()
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except OSError as error:
+        raise StartError(f"-auth-file: {path}: {error.strerror}") from error
+    secrets = tuple(secret for secret in map(normalise, lines) if secret)
+    if not secrets:
+        raise StartError(f"-auth-file: {path}: there is no secret in it")
+    return secrets

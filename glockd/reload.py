@@ -7,27 +7,6 @@ from typing import NamedTuple
 
 from glockd.config import Config, flag, options
 
-# Everything else is bound to what was set up at the start: sockets, files, the shape of the state.
-RELOADABLE = frozenset(
-    {
-        "registry",
-        "dump",
-        "admin",
-        "auth_file",
-        "log_format",
-        "log_level",
-        "max_connections",
-        "max_address_connections",
-        "max_locks",
-        "max_session_locks",
-        "max_waiters",
-        "max_lock_waiters",
-        "max_output",
-        "slow_reader_seconds",
-        "handshake_seconds",
-    }
-)
-
 
 class Changes(NamedTuple):
     """What a reload comes to."""
@@ -39,10 +18,11 @@ class Changes(NamedTuple):
 
 def changes(running: Config, wanted: Config) -> Changes:
     """What to do to come from one configuration to another without a restart."""
-    differing = [one.name for one in options() if getattr(running, one.name) != getattr(wanted, one.name)]
-    taken = {name: getattr(wanted, name) for name in differing if name in RELOADABLE}
+    differing = [one for one in options() if getattr(running, one.name) != getattr(wanted, one.name)]
+    # Everything else is bound to what was set up at the start: sockets, files, the shape of the state.
+    taken = {one.name: getattr(wanted, one.name) for one in differing if one.metadata["reloads"]}
     return Changes(
         replace(running, **taken),
         [flag(name) for name in taken],
-        [flag(name) for name in differing if name not in RELOADABLE],
+        [flag(one.name) for one in differing if one.name not in taken],
     )

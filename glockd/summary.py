@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from glockd.doors.line.wire.reports import text
+from glockd.core.names import text
 
 if TYPE_CHECKING:
     from glockd.core.state import State

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
+from glockd.config import StartError
+
 # Tokens stay below 2**53, so that every language reads them as exact numbers; in microseconds that is the year 2255.
 
 # So many tokens are promised to the file at a time: one write for as many grants.
@@ -80,3 +82,29 @@ class TokenFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def open_tokens(
+    folder: str, wall: float, complain: Callable[[OSError], None]
+) -> tuple[TokenFile | None, Iterator[int]]:
+    """The fencing tokens, and the file that remembers how far they have come, if there is one.
+
+    Args:
+        folder: where the file lies; empty: there is none, and the clock is trusted.
+        wall: seconds since 1970.
+        complain: is told when the file cannot be written later on.
+
+    Raises:
+        StartError: the file cannot be used.
+    """
+    if not folder:
+        return None, from_clock(wall)
+    try:
+        file = TokenFile(Path(folder), wall, complain)
+    except BlockingIOError as error:
+        raise StartError(f"-state-dir: {folder}: another daemon uses it") from error
+    except OSError as error:
+        raise StartError(f"-state-dir: {folder}: {error.strerror}") from error
+    except ValueError as error:
+        raise StartError(f"-state-dir: {folder}/token does not hold a number") from error
+    return file, file.tokens()

@@ -25,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from glockd.config import Config
 from glockd.daemon import Daemon
-from glockd.doors.line.websocket import WebSocketProtocol
 from glockd.web.app import Page, Site, health
 from glockd_tester.faults_clients import junk
 from tests.support.conversations import ConversationClient, ConversationDaemon
@@ -157,7 +156,7 @@ async def messages(inputs: int, dice: random.Random) -> Course:
             while course.inputs < inputs * (len(course.memory) + 1) // 20 + 1:
                 course.sessions += 1
                 wire = Wire(ours, 1024 + course.sessions % 60_000)
-                protocol = WebSocketProtocol(daemon, site)
+                protocol = daemon.line.websocket(site)()
                 protocol.connection_made(wire)
                 shaken = dice.random() < 0.7
                 if shaken:
@@ -173,13 +172,15 @@ async def messages(inputs: int, dice: random.Random) -> Course:
                         await asyncio.sleep(0)
                 protocol.connection_lost(None)
             deadline = time.monotonic() + 10
-            while daemon.clients and time.monotonic() < deadline:  # noqa: ASYNC110  # what no event tells
+            while daemon.service.state.registry.listeners and time.monotonic() < deadline:  # noqa: ASYNC110  # what no event tells
                 await asyncio.sleep(0)
-            counted = daemon.state.exclusive, daemon.state.shared
-            if daemon.clients or any(len(table) for table in cast(Any, counted)):
-                course.crashes["sessions or locks are left"] = str(len(daemon.clients))
+            counted = daemon.service.state.exclusive, daemon.service.state.shared
+            if daemon.service.state.registry.listeners or any(len(table) for table in cast(Any, counted)):
+                course.crashes["sessions or locks are left"] = str(
+                    len(daemon.service.state.registry.listeners)
+                )
             course.all_are_gone()
-    course.commands = sum(daemon.state.stats.uses)
+    course.commands = sum(daemon.service.state.stats.uses)
     for context in failures:
         course.crashes.setdefault(repr(context.get("exception") or context["message"]), "in the event loop")
     return course

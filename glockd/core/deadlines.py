@@ -25,6 +25,7 @@ class Deadlines:
         self._heap: list[tuple[float, int, Timed]] = []
         self._serial = 0  # the tie-break, so that two items are never compared
         self._live = 0  # how many items have a deadline
+        self.moved = False  # there is an earlier deadline than before; whoever acts on it takes it back
 
     def set(self, item: Timed, deadline: float) -> None:
         """Give `item` a deadline in monotonic seconds, in place of an earlier one; NEVER takes it away."""
@@ -34,6 +35,8 @@ class Deadlines:
         item.deadline = deadline
         if deadline != NEVER:
             self._serial += 1
+            if not self._heap or deadline < self._heap[0][0]:
+                self.moved = True
             heapq.heappush(self._heap, (deadline, self._serial, item))
 
     def clear(self, item: Timed) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from glockd.core.history import Record
-
 if TYPE_CHECKING:
     from glockd.core.holds import Hold, Waiter
     from glockd.core.sessions import Session
@@ -60,28 +58,4 @@ class Expired:
     hold: Hold
 
 
-@dataclass(frozen=True, slots=True)
-class Kicked:
-    """An operator wants this session to end."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """A session calls itself something else now."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class Misspoken:
-    """A session sent a line that is no command."""
-
-    session: Session
-    line: bytes
-
-
-Event = Granted | Queued | Refused | TimedOut | Leased | Expired | Kicked | Renamed | Misspoken
-# What goes out to the daemon: events, and the history's records where they are logged as they happen.
-Notice = Event | Record
+Event = Granted | Queued | Refused | TimedOut | Leased | Expired

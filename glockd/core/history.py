@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from glockd.core.events import Notice
     from glockd.core.holds import Hold, Waiter
 
 GRANTED = "granted"
@@ -66,16 +65,16 @@ class Journal(History):
 
     Args:
         size: how many are kept, 0 or more.
-        outbox: gets every record; whoever reads it empties it.
+        tell: gets every record.
     """
 
-    def __init__(self, size: int, outbox: deque[Notice]) -> None:
+    def __init__(self, size: int, tell: Callable[[Record], None]) -> None:
         super().__init__(size)
         keep = self.add
 
         def add(entry: Entry) -> None:
             keep(entry)
-            outbox.append(_record(entry))
+            tell(_record(entry))
 
         self.add = add
 

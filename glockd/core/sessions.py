@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from glockd.core.events import Granted
     from glockd.core.holds import Hold, Waiter
 
 
@@ -66,34 +67,51 @@ class Session:
         return self.address if self.name is None else self.name
 
 
+class Listener(Protocol):
+    """Who is told what befalls a session; the core does not look at it.
+
+    While a session is being ended it may still be told, and minds nothing of it.
+    """
+
+    def granted(self, event: Granted) -> None:
+        """A waiter's turn has come."""
+
+    def timed_out(self, waiter: Waiter) -> None:
+        """A waiter's time was up."""
+
+    def lost(self, hold: Hold, why: str) -> None:
+        """A hold has ended without the session's doing: expired."""
+
+    def end(self, how: str) -> None:
+        """The session is to end (kicked, lapsed, shutdown): answer what is due, then part."""
+
+
 class Registry:
     """Every live session, and those that have registered a name."""
 
     def __init__(self) -> None:
-        self.owners: dict[
-            Session, object
-        ] = {}  # every live session, oldest first, with what its door keeps for it
+        self.listeners: dict[Session, Listener | None] = {}  # every live session, oldest first
         self._named: dict[Session, None] = {}
 
     def __len__(self) -> int:
-        return len(self.owners)
+        return len(self.listeners)
 
     def sessions(self) -> Iterable[Session]:
         """Every live session, oldest first."""
-        return self.owners
+        return self.listeners
 
-    def add(self, session: Session, owner: object = None) -> None:
-        """Count `session` as connected.
+    def add(self, session: Session, listener: Listener | None = None) -> None:
+        """Count `session` as live.
 
         Args:
-            owner: what its door wants to find again by the session; the core does not look at it.
+            listener: is told what befalls it; nobody is if there is none.
         """
-        self.owners[session] = owner
+        self.listeners[session] = listener
 
     def remove(self, session: Session) -> None:
         """Forget `session` and its registered name."""
         self._named.pop(session, None)
-        self.owners.pop(session, None)
+        self.listeners.pop(session, None)
 
     def register(self, session: Session, name: bytes) -> None:
         """Call `session` by `name` from now on; the empty name takes an earlier one back."""
@@ -110,4 +128,4 @@ class Registry:
 
     def find(self, who: bytes) -> list[Session]:
         """The session with the address `who`, or else every session of that registered name."""
-        return [session for session in self.owners if session.address == who] or self.named(who)
+        return [session for session in self.listeners if session.address == who] or self.named(who)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import IPv6Address
 from itertools import count
+from sys import intern
 
 
 def ip_address(transport: asyncio.BaseTransport) -> bytes:
@@ -22,3 +24,12 @@ class UnixAddresses:
 
     def __call__(self, transport: asyncio.BaseTransport) -> bytes:
         return b"unix:%d" % next(self._numbers)
+
+
+def neighbourhood(host: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which any of its hosts can fill."""
+    if ":" not in host:
+        return intern(host)
+    address = IPv6Address(host.partition("%")[0])
+    # Interned: all connections from there keep the same one.
+    return intern(address.packed[:8].hex() if address.ipv4_mapped is None else str(address.ipv4_mapped))

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from websockets.http11 import Request, Response
 
+from glockd.policy import Reason
 from glockd.web.app import text
 
 ANY = "*"
@@ -26,7 +27,7 @@ class Visitors:
         self._origins = {origin.lower().rstrip("/") for origin in origins}
         self._hosts = {host.lower() for host in hosts}
 
-    def refuse(self, request: Request) -> tuple[str, Response] | None:
+    def refuse(self, request: Request) -> tuple[Reason, Response] | None:
         """What is wrong with a request (host or origin) and the answer to it; None if nothing is."""
         origins = request.headers.get_all("Origin")
         hosts = request.headers.get_all("Host")

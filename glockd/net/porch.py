@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
-from glockd.doors.line.connection import Client
-from glockd.doors.line.wire.language import ONLY_TLS
-from glockd.doors.line.wire.lines import TLS_RECORD
-from glockd.service import Door
+from glockd.net.peer import Peer
+from glockd.service import Service
 
-
-class Tls(Protocol):
-    """Where the certificate comes from."""
-
-    context: ssl.SSLContext
-
+# How a TLS handshake begins (RFC 8446, 5.1: type 22, version 3).
+TLS_RECORD = b"\x16\x03"
 
 # Seconds in which a client that is hung up on should say goodbye in TLS.
 SHUTDOWN = 5.0
@@ -29,23 +23,25 @@ class Porch(asyncio.Protocol):
     It counts from the beginning: half handshakes fill the daemon no more than other connections do.
 
     Args:
-        door: the daemon.
-        tls: has what to shake hands with, in `context`.
-        factory: makes the client that talks behind the handshake.
+        service: the core at work.
+        context: gives what to shake hands with, as it is now.
+        factory: makes the one that talks behind the handshake.
     """
 
-    def __init__(self, door: Door, tls: Tls, factory: Callable[[], Client]) -> None:
-        self._door = door
-        self._tls = tls
-        self._client = factory()
+    def __init__(
+        self, service: Service, context: Callable[[], ssl.SSLContext], factory: Callable[[], Peer]
+    ) -> None:
+        self._service = service
+        self._context = context
+        self._peer = factory()
         self._plain = cast(asyncio.Transport, None)  # until the connection is made
         self._task: asyncio.Task[None] | None = None  # kept, or it might be collected before it ends
         self._looks = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._plain = cast(asyncio.Transport, transport)
-        if self._client.enter(transport) is None:
-            self._door.sweep.watch(self)
+        if self._peer.enter(transport):
+            self._service.sweep.watch(self)
         else:
             self._plain.close()  # what a line could say would not be understood
 
@@ -53,12 +49,12 @@ class Porch(asyncio.Protocol):
         if self._plain.is_closing():
             return
         if not TLS_RECORD.startswith(data[: len(TLS_RECORD)]):
-            self._door.policy.refused["tls"] += 1
-            self._plain.write(ONLY_TLS)
+            self._service.policy.refused["tls"] += 1
+            self._plain.write(self._peer.not_tls())
             self._plain.close()
             return
         self._plain.pause_reading()
-        self._task = self._door.loop.create_task(self._shake_hands(data))
+        self._task = self._service.loop.create_task(self._shake_hands(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         # Not called any more once there has been a handshake to begin.
@@ -67,47 +63,47 @@ class Porch(asyncio.Protocol):
     def look(self) -> bool:
         """Give up on who does not even begin."""
         self._looks += 1
-        if self._looks >= self._door.limits.handshake:
-            self._door.policy.refused["handshake"] += 1
+        if self._looks >= self._service.policy.config.handshake_seconds:
+            self._service.policy.refused["handshake"] += 1
             self._plain.abort()
         return True
 
     def _leave(self) -> None:
-        self._door.sweep.forget(self)
-        self._client.leave()
+        self._service.sweep.forget(self)
+        self._peer.leave()
 
     async def _shake_hands(self, data: bytes) -> None:
-        door, arrival = self._door, _Arrival()
-        door.sweep.forget(self)
-        handshake = door.loop.create_task(
-            door.loop.start_tls(
+        service, arrival = self._service, _Arrival()
+        service.sweep.forget(self)
+        handshake = service.loop.create_task(
+            service.loop.start_tls(
                 self._plain,
                 arrival,
-                self._tls.context,
+                self._context(),
                 server_side=True,
-                ssl_handshake_timeout=door.limits.handshake,
+                ssl_handshake_timeout=service.policy.config.handshake_seconds,
                 ssl_shutdown_timeout=SHUTDOWN,
             )
         )
         # It has taken the connection over by the next turn, and looks at it in the one after that.
         await asyncio.sleep(0)
-        door.loop.call_soon(_feed, self._plain, data)
+        service.loop.call_soon(_feed, self._plain, data)
         try:
             transport = await handshake
         except (OSError, RuntimeError):
             # No TLS of ours, no certificate that is trusted, a half handshake, or gone in the middle of it.
-            door.policy.refused["tls"] += 1
+            service.policy.refused["tls"] += 1
             transport = None
         if transport is None or arrival.lost:
             self._plain.abort()
             self._leave()
             return
-        client = self._client
-        transport.set_protocol(client)
-        client.connection_made(transport)
+        peer = self._peer
+        transport.set_protocol(peer)
+        peer.connection_made(transport)
         if arrival.data:
-            client.data_received(bytes(arrival.data))
-        if arrival.ended and not client.eof_received():
+            peer.data_received(bytes(arrival.data))
+        if arrival.ended and not peer.eof_received():
             transport.close()
 
 

@@ -89,7 +89,7 @@ class Metrics:
         used = {word.decode(): uses for word, uses in stats.commands.items()}
         yield _counters("commands", "Commands carried out, successful or not.", "verb", used)
         yield _counter("invalid_commands", "Lines and messages that are no command.", stats.invalid_commands)
-        refused: Counter[str] = self._policy.refused + Counter()
+        refused = Counter[str](+self._policy.refused)
         refused["deadlock"] = self._state.exclusive.stats.refused + self._state.shared.stats.refused
         yield _counters("refused", "What was refused, by limit or reason.", "reason", refused)
 
@@ -156,7 +156,7 @@ class Metrics:
         build.add_metric(tuple(self._versions.values()), 1)
         yield build
         yield _gauge("ready", "1 while new clients are welcome, 0 while draining.", not self._draining())
-        bound = self._policy.dead_peer_seconds
+        bound = self._policy.config.dead_peer_seconds
         yield _gauge("dead_peer_seconds", "Within how long a peer that vanished is found.", bound)
 
 

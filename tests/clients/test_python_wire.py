@@ -25,7 +25,7 @@ from glock.wire.recipes import Recipe, Want
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glockd.doors.line.wire.language import normalise
+from glockd.core.names import normalise
 
 
 class Talk:

@@ -35,7 +35,7 @@ from glockd.core.state import State
 from glockd.core.stats import TRANSPORTS, Durations, Stats
 
 if TYPE_CHECKING:
-    from glockd.core.events import Notice
+    from glockd.notices import Notice
 
 
 def sessions(number: int) -> list[Session]:
@@ -277,7 +277,7 @@ def told(history: History) -> list[tuple[str, float, bytes, bytes, float, str]]:
 
 @pytest.fixture(params=["history", "journal"])
 def history(request: pytest.FixtureRequest) -> History:
-    return History(100) if request.param == "history" else Journal(100, deque())
+    return History(100) if request.param == "history" else Journal(100, list[object]().append)
 
 
 def test_every_fact_is_remembered(history: History) -> None:
@@ -321,7 +321,7 @@ def test_every_fact_is_remembered(history: History) -> None:
 
 def test_a_journal_hands_on_each_record_as_it_happens() -> None:
     outbox: deque[Notice] = deque()
-    journal = Journal(1, outbox)
+    journal = Journal(1, outbox.append)
     state, (alice, bob) = State(history=journal), sessions(2)
     hold = taken(state.exclusive, b"job", alice, 1.0)
     assert outbox.pop() == Record(GRANTED, 1.0, hold, 0.0, "")

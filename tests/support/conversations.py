@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
-from glockd.core.events import Expired, Granted, Kicked, Notice, TimedOut
+from glockd.bounds import in_force
+from glockd.config import UNLIMITED, Config
+from glockd.core.events import Expired, Granted, TimedOut
 from glockd.core.history import KICKED, ORPHANED, History
 from glockd.core.holds import Hold
 from glockd.core.sessions import Session
 from glockd.core.state import State
-from glockd.doors.line.wire.language import VERBS, lost
+from glockd.doors.line.wire.handlers import Vocabulary
+from glockd.doors.line.wire.language import lost
 from glockd.doors.line.wire.lines import LineConversation
+from glockd.notices import Kicked, Notice
 from glockd.policy import Policy
 from tests.support.clients import Client
 from tests.support.daemons import Observer
@@ -20,20 +25,21 @@ WALL = 1_700_000_000.0  # seconds since 1970 when the test's clock shows 0
 SLICE = 3  # how much is done in one go when a session ends; few, so that it takes several
 
 
-def policy(flags: Sequence[str]) -> Policy:
-    """The policy that these flags of the daemon stand for."""
-    found = Policy(wall_offset=lambda: WALL)
+VOCABULARY = Vocabulary()
+
+
+def policy(**options: Any) -> Policy:
+    """What these options put in force."""
+    return Policy(in_force(Config(**options), UNLIMITED), wall_offset=lambda: WALL)
+
+
+def options_of(flags: Sequence[str]) -> dict[str, Any]:
+    """The options that these flags of the daemon stand for."""
+    found: dict[str, Any] = {}
     for flag in flags:
         name, _, value = flag.lstrip("-").partition("=")
-        assert isinstance(getattr(found, name), bool)
-        setattr(found, name, value not in ("false", "0"))
+        found[name] = int(value) if value.isdigit() else value != "false"
     return found
-
-
-def history(flags: Sequence[str]) -> History | None:
-    """The history that `-history=N` stands for."""
-    sizes = [int(flag.partition("=")[2]) for flag in flags if flag.startswith("-history=")]
-    return History(sizes[0]) if sizes else None
 
 
 class ConversationDaemon:
@@ -43,8 +49,9 @@ class ConversationDaemon:
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
         self.now = 1000.0
-        self.state = State(history=history(flags), verbs=VERBS)
-        self.policy = policy(flags)
+        self.policy = policy(**options_of(flags))
+        size = self.policy.config.history
+        self.state = State(history=History(size) if size else None, verbs=VOCABULARY.words)
         self.outbox: deque[Notice] = deque()
         self.kicked: list[Session] = []  # to go when all else has been told
         self.talks: dict[Session, ConversationClient] = {}
@@ -75,17 +82,17 @@ class ConversationDaemon:
             if client is not None:
                 client.goes_on(notice if isinstance(notice, Granted) else None)
         elif isinstance(notice, Expired):
-            self.tell_of_loss(notice.hold, b"expired")
+            self.tell_of_loss(notice.hold, "expired")
         elif isinstance(notice, Kicked):
             self.kicked.append(notice.session)
 
     def kick(self, session: Session) -> None:
         if session in self.talks:
             for hold in list(session.holds):
-                self.tell_of_loss(hold, b"kicked")
+                self.tell_of_loss(hold, "kicked")
             self.talks[session].vanishes(KICKED)
 
-    def tell_of_loss(self, hold: Hold, reason: bytes) -> None:
+    def tell_of_loss(self, hold: Hold, reason: str) -> None:
         client = self.talks.get(hold.session)
         if client is not None and client.talk.notify:
             client.buffer += lost(hold.name, reason)
@@ -124,7 +131,7 @@ class ConversationClient(Client):
         super().__init__()
         self.daemon, self.session = daemon, session
         self.address, self.transport = session.address.decode(), "conversation"
-        self.talk = LineConversation(daemon.state, session, daemon.policy, daemon.outbox)
+        self.talk = LineConversation(daemon.state, session, daemon.policy, daemon.outbox, VOCABULARY)
         self.buffer = b""
 
     @property

@@ -17,7 +17,7 @@ from websockets.http11 import Request
 
 from glockd.web import console
 from glockd.web.app import Site, knows_secret
-from tests.support.clients import PATIENCE, SocketClient
+from tests.support.clients import PATIENCE, SocketClient, wait_until
 from tests.support.http import ask
 from tests.support.process import Glockd, Spawner, run_glockd
 
@@ -173,11 +173,18 @@ def test_without_the_console_page_the_http_port_is_for_http_alone(glockd: Spawne
     client.is_hung_up_on()
 
 
-@pytest.mark.parametrize("where", ["9100", "localhost", "localhost:", "localhost:0", "localhost:65536", ":x"])
+@pytest.mark.parametrize("where", ["9100", "localhost", "localhost:", "localhost:65536", ":x"])
 def test_a_senseless_http_address_is_refused(where: str) -> None:
     result = run_glockd("-http", where)
     assert result.returncode == 2
     assert f"-http: '{where}' is not HOST:PORT" in result.stderr
+
+
+def test_port_0_lets_the_system_choose_and_the_ready_line_tells(glockd: Spawner) -> None:
+    daemon = glockd("-http", "127.0.0.1:0")
+    wait_until(lambda: "ready" in daemon.stderr, about=lambda: daemon.stderr)
+    *_, port = re.findall(r"127\.0\.0\.1:(\d+)", daemon.stderr)
+    assert ask(("127.0.0.1", int(port)), "/healthz").text == "ok\n"
 
 
 # Secrets

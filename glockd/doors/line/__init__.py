@@ -1,5 +1,5 @@
-"""What moves bytes between a client and its conversation, and decides nothing.
+"""The line language, on TCP, Unix sockets and websockets.
 
-A transport reads, asks the conversation, writes, and stops reading from a client that does not read its replies, or
-that has sent more than can be carried out now.
+What moves bytes decides nothing: it reads, asks the conversation (wire/), writes, and stops reading from a client that
+does not read its replies, or that has sent more than can be carried out now.
 """

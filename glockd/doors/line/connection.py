@@ -2,79 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
+from asyncio import BaseTransport
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from glockd.core.events import Granted
+from glockd.core.holds import Hold, Waiter
 from glockd.core.sessions import Session
-from glockd.doors.line.wire.language import IDLE_TOO_LONG
-from glockd.net.gate import neighbourhood
+from glockd.core.stats import Traffic
+from glockd.doors.line.wire.handlers import Vocabulary
+from glockd.doors.line.wire.language import IDLE_TOO_LONG, ONLY_TLS, lost
+from glockd.net.peer import Peer
 from glockd.net.sweep import has_hung_up
+from glockd.policy import Reason
 
 if TYPE_CHECKING:
     from glockd.doors.line.wire.conversation import Conversation
-    from glockd.service import Door
+    from glockd.service import Service
 
 # A client that waits is read until it has sent this much more, in bytes.
 BACKLOG = 65536
 
 
-class _Looks:
-    """What the sweep has seen of a client so far."""
+class Way(NamedTuple):
+    """What all connections on one kind of socket have in common."""
 
-    __slots__ = ("began", "ending", "silent", "spoke", "stalled", "unsent")
-
-    def __init__(self) -> None:
-        self.spoke = False  # a command has come since the last look; kept only where it matters
-        self.began = False  # it has sent a command; kept as `spoke` is
-        self.silent = 0  # looks since a command came
-        self.ending = False  # no more than what lies in the socket will come
-        self.stalled = 0  # looks since it read something of what waits for it
-        self.unsent = 0  # bytes that waited for it at the last look
+    kind: str  # tcp, unix or websocket
+    traffic: Traffic
+    address: Callable[[BaseTransport], bytes]  # gives a client's address
+    vocabulary: Vocabulary
 
 
-class Client(asyncio.Protocol):
-    """One connection: the flow of bytes, and its end.
+class Connection(Peer):
+    """One client's connection: the flow of bytes, and its end; the listener of its session.
 
     A client is not read from while it does not read its replies, while lines it has sent are still
     to be carried out, or while it waits and has sent too much besides.
     """
 
-    __slots__ = (
-        "_going_on",
-        "_host",
-        "_looks",
-        "_paused",
-        "_stuffed",
-        "door",
-        "session",
-        "talk",
-        "transport",
-    )
+    __slots__ = ("_going_on", "_paused", "_stuffed", "session", "talk")
 
     minds_silence = False  # whether `spoke` is kept, and `look_for_silence` called
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self.transport = cast(asyncio.Transport, None)  # until the connection is made
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self.session: Session | None = None  # until it is admitted, and when it has ended
         self.talk: Conversation | None = None
         self._stuffed = False  # it does not read its replies
         self._paused = False  # it is not read from
         self._going_on = False  # `go_on` is scheduled
-        self._host: str | None = None  # as the gate counts it, while it does
-        self._looks: _Looks | None = None  # what the sweep has seen; most clients never concern it
 
-    @property
-    def looks(self) -> _Looks:
-        """What the sweep has seen."""
-        if self._looks is None:
-            self._looks = _Looks()
-        return self._looks
-
-    # For the daemon
+    # Listener
 
     def granted(self, event: Granted) -> None:
         """Tell the client that its turn has come, and go on with what it sent meanwhile."""
@@ -85,11 +64,26 @@ class Client(asyncio.Protocol):
             if talk.busy or self._paused:
                 self.regulate()
 
-    def timed_out(self) -> None:
+    def timed_out(self, waiter: Waiter) -> None:
         """Tell the client that its wait has ended in vain, and go on."""
-        if self.talk is not None and self.talk.waiter is not None:
-            self.push(self.talk.timed_out())
+        talk = self.talk
+        if self.session is not None and talk is not None and talk.waiter is waiter:
+            self.push(talk.timed_out())
             self.regulate()
+
+    def lost(self, hold: Hold, why: str) -> None:
+        """Tell the client, if it wants to know, that a hold of its has ended without its doing."""
+        if self.session is not None and self.talk is not None and self.talk.notify:
+            self.push(lost(hold.name, why))
+
+    def end(self, how: str) -> None:
+        """Tell the client of what it loses by it, if it wants to know, and hang up."""
+        if self.session is not None:
+            for hold in self.session.holds if self.talk is not None and self.talk.notify else ():
+                self.lost(hold, how)
+            self.hang_up(how)
+
+    # The flow of bytes
 
     def push(self, reply: bytes) -> None:
         """Send one reply, or one line that the client has not asked for."""
@@ -111,8 +105,8 @@ class Client(asyncio.Protocol):
         if session is None:
             self.close(how)
         else:
-            self.door.part(session, how, partial(self.close, how))
-        self.door.sweep.watch(self)
+            self.service.part(session, how, partial(self.close, how))
+        self.service.sweep.watch(self)
 
     def close(self, how: str) -> None:
         """Close the connection once the last reply is out; the session has ended."""
@@ -122,13 +116,12 @@ class Client(asyncio.Protocol):
         """End the session, and the connection at once."""
         session, self.session = self.session, None
         if session is not None:
-            self.door.part(session, how, _nothing)
+            self.service.part(session, how)
         self.transport.abort()
 
     def look(self) -> bool:
         """Notice what no event tells of; whether to look again in a second."""
-        if self._is_stalled():
-            self.door.policy.refused["output"] += 1
+        if self.is_stalled():
             self.cut("slow reader")
             return False
         if self.transport.is_closing():
@@ -146,29 +139,10 @@ class Client(asyncio.Protocol):
             return True
         return self._paused
 
+    def not_tls(self) -> bytes:
+        return ONLY_TLS
+
     # For subclasses
-
-    def enter(self, transport: asyncio.BaseTransport) -> bytes | None:
-        """Take the connection, and ask the gate whether it may come in; if not, what to tell it.
-
-        It may be asked again with the TLS transport of the same connection.
-        """
-        self.transport = cast(asyncio.Transport, transport)
-        if self._host is not None:
-            return None
-        peer = transport.get_extra_info("peername")
-        host = neighbourhood(peer[0]) if isinstance(peer, tuple) else ""
-        refusal = self.door.gate.enter(host)
-        if refusal is None:
-            self._host = host
-        return refusal
-
-    def leave(self) -> None:
-        """The connection is lost."""
-        self.door.sweep.forget(self)
-        host, self._host = self._host, None
-        if host is not None:
-            self.door.gate.leave(host)
 
     def backlog(self) -> int:
         """How many bytes have been read that cannot be carried out yet."""
@@ -193,13 +167,13 @@ class Client(asyncio.Protocol):
         behind = self.is_behind()
         if behind and not self._stuffed and not self._going_on:
             self._going_on = True
-            self.door.loop.call_soon(self._go_on)
+            self.service.loop.call_soon(self._go_on)
         stop = self._stuffed or behind or (self.backlog() > BACKLOG and not self.looks.ending)
         if stop != self._paused and not self.transport.is_closing():
             self._paused = stop
             if stop:
                 self.transport.pause_reading()
-                self.door.sweep.watch(self)
+                self.service.sweep.watch(self)
             else:
                 self.transport.resume_reading()
 
@@ -208,29 +182,20 @@ class Client(asyncio.Protocol):
         if self.session is not None:
             self.go_on()
 
-    def _is_stalled(self) -> bool:
-        """Whether the client has left too much unread, or for too long."""
-        unsent = self.transport.get_write_buffer_size()
-        looks = self.looks
-        looks.stalled = looks.stalled + 1 if 0 < looks.unsent <= unsent else 0
-        looks.unsent = unsent
-        limits = self.door.limits
-        return unsent > limits.output or looks.stalled >= limits.slow_reader
-
     def look_for_silence(self, session: Session) -> None:
         """Dismiss a client that says nothing, as far as that is not allowed."""
         looks = self.looks
         looks.silent = 0 if looks.spoke else looks.silent + 1
         looks.began |= looks.spoke
         looks.spoke = False
-        limits = self.door.limits
-        if not looks.began and looks.silent >= limits.first_command:
+        limits = self.service.policy.config
+        if not looks.began and looks.silent >= limits.first_command_seconds:
             self._dismiss("first_command")
-        elif looks.silent >= limits.idle and not (session.holds or session.waiters or self._paused):
+        elif looks.silent >= limits.idle_seconds and not (session.holds or session.waiters or self._paused):
             self._dismiss("idle")
 
-    def _dismiss(self, what: str) -> None:
-        self.door.policy.refused[what] += 1
+    def _dismiss(self, what: Reason) -> None:
+        self.service.policy.refused[what] += 1
         self.push(IDLE_TOO_LONG)
         self.hang_up("idle")
 
@@ -243,18 +208,3 @@ class Client(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._stuffed = False
         self.regulate()
-
-
-def how_it_ended(error: Exception | None) -> str:
-    """closed, reset or dead peer, from what the event loop says of the end of a connection."""
-    if error is None:
-        return "closed"
-    # tcp(7): a connection that times out says so, or what routers or neighbours said of its peer meanwhile.
-    return "dead peer" if isinstance(error, OSError) and error.errno in VANISHED else "reset"
-
-
-VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
-
-
-def _nothing() -> None:
-    pass

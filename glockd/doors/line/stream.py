@@ -6,9 +6,11 @@ import asyncio
 from os import write
 
 from glockd.core.sessions import Session
-from glockd.doors.line.connection import Client, how_it_ended
+from glockd.doors.line.connection import Connection, Way
+from glockd.doors.line.wire.language import TOO_MANY_CONNECTIONS
 from glockd.doors.line.wire.lines import LineConversation
-from glockd.service import Door
+from glockd.net.peer import how_it_ended
+from glockd.service import Service
 
 # What a descriptor is while there is none. To have it costs a connection 110 bytes more: who has been answered four
 # times is worth that, and who holds a lock and says nothing is not.
@@ -16,51 +18,50 @@ NOWHERE = -1
 WARMING_UP = NOWHERE - 4
 
 
-class StreamProtocol(Client):
+class StreamProtocol(Connection):
     """A client on a byte stream.
 
     Args:
-        door: the daemon.
-        kind: tcp or unix.
+        service: the core at work.
+        way: of tcp or unix.
     """
 
-    __slots__ = ("_descriptor", "_kind", "_lost", "_queued", "_traffic")
+    __slots__ = ("_descriptor", "_lost", "_queued", "_traffic", "_way")
     talk: LineConversation
 
-    def __init__(self, door: Door, kind: str) -> None:
-        super().__init__(door)
-        self._kind = kind
-        self._traffic = door.state.stats.traffic[kind]
+    def __init__(self, service: Service, way: Way) -> None:
+        super().__init__(service)
+        self._way = way
+        self._traffic = way.traffic
         self._descriptor = WARMING_UP  # where replies may be written to at once; below 0: nowhere
         self._queued = True  # the transport may hold bytes that are to go first
         self._lost = ""  # how the connection has ended, while what was read is still carried out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        door = self.door
-        refusal = self.enter(transport)
-        if refusal is not None:
-            self.transport.write(refusal)
+        if not self.enter(transport):
+            self.transport.write(TOO_MANY_CONNECTIONS)
             self.transport.close()
             return
-        session = Session(door.names[self._kind](transport), self._kind, door.now())
-        door.admit(self, session)
+        service, way = self.service, self._way
+        session = Session(way.address(transport), way.kind, service.now())
+        service.admit(session, self)
         self._traffic.connections += 1
         self.session = session
         if transport.get_extra_info("sslcontext") is not None:
             self._descriptor = NOWHERE
-        self.talk = LineConversation(door.state, session, door.policy, door.outbox)
+        self.talk = LineConversation(service.state, session, service.policy, service.outbox, way.vocabulary)
         if self.minds_silence:
-            door.sweep.watch(self)
+            service.sweep.watch(self)
 
     def data_received(self, data: bytes) -> None:
         # The hot path: two system calls and this.
-        door = self.door
+        service = self.service
         talk = self.talk
         self._traffic.received += len(data)
-        reply = talk.receive(data, door.now())
-        if door.outbox:
+        reply = talk.receive(data, service.now())
+        if service.outbox or service.deadlines.moved:
             # Before the reply: who has waited for the lock has waited longest.
-            door.deliver()
+            service.settle()
         if reply:
             self._send(reply)
         if talk.busy:
@@ -69,7 +70,7 @@ class StreamProtocol(Client):
     def eof_received(self) -> bool:
         """Carry out what is left, and release everything; the socket stays open until the last reply is out."""
         if self.session is not None:
-            self._say(self.talk.end_of_input(self.door.now()))
+            self._say(self.talk.end_of_input(self.service.now()))
         # Behind TLS that cannot be had.
         return self.transport.get_extra_info("sslcontext") is None
 
@@ -79,23 +80,23 @@ class StreamProtocol(Client):
             return
         self._lost = how_it_ended(exc)
         self.talk.deaf = True
-        self.talk.end_of_input(self.door.now(), self._lost)
+        self.talk.end_of_input(self.service.now(), self._lost)
         self._wind_up()
 
     def _wind_up(self) -> None:
         """Carry out what had been read when the connection was lost, and end the session."""
         talk = self.talk
         if talk.more:
-            talk.resume(self.door.now())
-        self.door.deliver()
+            talk.resume(self.service.now())
+        self.service.settle()
         session = self.session
         if session is None:
             return
         if talk.more:
-            self.door.loop.call_soon(self._wind_up)
+            self.service.loop.call_soon(self._wind_up)
         else:
             self.session = None
-            self.door.part(session, self._lost, _nothing)
+            self.service.part(session, self._lost)
 
     def regulate(self) -> None:
         if not self._lost:
@@ -127,12 +128,12 @@ class StreamProtocol(Client):
     def go_on(self) -> None:
         if self._lost:
             return
-        self._say(self.talk.resume(self.door.now()))
+        self._say(self.talk.resume(self.service.now()))
 
     def _say(self, reply: bytes) -> None:
         if reply:
             self.push(reply)
-        self.door.deliver()
+        self.service.settle()
         self.regulate()
 
     def _is_queued(self) -> bool:
@@ -155,7 +156,3 @@ class WatchedStreamProtocol(StreamProtocol):
         # Part of a line is no command.
         self.looks.spoke |= b"\n" in data
         super().data_received(data)
-
-
-def _nothing() -> None:
-    pass

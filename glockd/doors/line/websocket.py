@@ -15,12 +15,12 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from glockd.core.sessions import Session
-from glockd.doors.line.connection import Client, how_it_ended
-from glockd.doors.line.wire.language import HANDSHAKE_TOO_LONG
+from glockd.doors.line.connection import Connection, Way
+from glockd.doors.line.wire.language import HANDSHAKE_TOO_LONG, TOO_MANY_CONNECTIONS
 from glockd.doors.line.wire.messages import MessageConversation
-from glockd.net.addresses import ip_address
+from glockd.net.peer import how_it_ended
 from glockd.net.sweep import TICK
-from glockd.service import Door
+from glockd.service import Service
 
 # RFC 6455, 7.4.1: what a close frame says, by how the session ends.
 CLOSE_CODES = {
@@ -61,11 +61,12 @@ class _Protocol(ServerProtocol):
             super().recv_frame(frame)
 
 
-class WebSocketProtocol(Client):
+class WebSocketProtocol(Connection):
     """A client on a websocket.
 
     Args:
-        door: the daemon.
+        service: the core at work.
+        way: of websockets.
         pages: answers what is no websocket handshake.
     """
 
@@ -78,15 +79,17 @@ class WebSocketProtocol(Client):
         "_traffic",
         "_unheard",
         "_unparsed",
+        "_way",
     )
     talk: MessageConversation
     minds_silence = True
 
-    def __init__(self, door: Door, pages: Pages) -> None:
-        super().__init__(door)
+    def __init__(self, service: Service, way: Way, pages: Pages) -> None:
+        super().__init__(service)
+        self._way = way
         self._pages = pages
-        self._traffic = door.state.stats.traffic["websocket"]
-        self._protocol = _Protocol(max_size=door.limits.message, logger=_SILENT)
+        self._traffic = way.traffic
+        self._protocol = _Protocol(max_size=service.policy.config.max_message, logger=_SILENT)
         self._fragments: list[bytes] | None = None
         self._unparsed = b""
         self._heard = False  # something has come since the last look
@@ -94,11 +97,10 @@ class WebSocketProtocol(Client):
         self._departing = False  # its close frame is there; what came before is still carried out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        refusal = self.enter(transport)
-        if refusal is None:
-            self.door.sweep.watch(self)
+        if self.enter(transport):
+            self.service.sweep.watch(self)
         else:
-            self._turn_away(503, refusal)
+            self._turn_away(503, TOO_MANY_CONNECTIONS)
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
@@ -130,8 +132,8 @@ class WebSocketProtocol(Client):
     def look(self) -> bool:
         if self.session is None and not self.transport.is_closing():
             self.looks.silent += 1
-            if self.looks.silent >= self.door.limits.handshake:
-                self.door.policy.refused["handshake"] += 1
+            if self.looks.silent >= self.service.policy.config.handshake_seconds:
+                self.service.policy.refused["handshake"] += 1
                 self._turn_away(408, HANDSHAKE_TOO_LONG)
             return True
         return super().look()
@@ -140,14 +142,14 @@ class WebSocketProtocol(Client):
         if self._paused:
             return  # its pongs are not read either
         super().look_for_silence(session)
-        limits = self.door.limits
-        if limits.ping and self.session is not None:
+        config = self.service.policy.config
+        if config.ws_ping and self.session is not None:
             # What came right behind a look was heard almost a TICK after it; another one is left for the end.
             self._unheard = 0 if self._heard else self._unheard + 1
             self._heard = False
-            if self._unheard >= limits.dead_peer - 2 * TICK:
+            if self._unheard >= config.dead_peer_seconds - 2 * TICK:
                 self.cut("dead peer")
-            elif self._unheard and self._unheard % max(1, limits.dead_peer // 3) == 0:
+            elif self._unheard and self._unheard % max(1, config.dead_peer_seconds // 3) == 0:
                 self._protocol.send_ping(b"")
                 self._flush()
 
@@ -155,12 +157,12 @@ class WebSocketProtocol(Client):
         return self.talk.more or bool(self._unparsed)
 
     def go_on(self) -> None:
-        for reply in self.talk.resume(self.door.now()):
+        for reply in self.talk.resume(self.service.now()):
             self._answer(reply)
         self._flush()
         if self._unparsed and not self.talk.more:
             self._parse_some()
-        self.door.deliver()
+        self.service.settle()
         if self._departing and not self.talk.more:
             self.hang_up("closed")
         self.regulate()
@@ -188,7 +190,7 @@ class WebSocketProtocol(Client):
                     message = self._whole(event)
                     if message is not None:
                         self.looks.spoke = True
-                        for reply in self.talk.receive(message, self.door.now()):
+                        for reply in self.talk.receive(message, self.service.now()):
                             self._answer(reply)
             elif isinstance(event, Request):
                 self._shake_hands(event)
@@ -198,8 +200,8 @@ class WebSocketProtocol(Client):
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             self._traffic.sent += len(data)
             self.transport.write(data)
-        if self.door.outbox:
-            self.door.deliver()
+        if self.service.outbox or self.service.deadlines.moved:
+            self.service.settle()
         if protocol.state is not OPEN:
             if protocol.close_expected():
                 self.hang_up("closed")
@@ -243,10 +245,13 @@ class WebSocketProtocol(Client):
         if page is None:
             page = protocol.accept(request)
         if page.status_code == 101:
-            session = Session(ip_address(self.transport), "websocket", self.door.now())
-            self.door.admit(self, session)
+            service, way = self.service, self._way
+            session = Session(way.address(self.transport), way.kind, service.now())
+            service.admit(session, self)
             self.session = session
-            self.talk = MessageConversation(self.door.state, session, self.door.policy, self.door.outbox)
+            self.talk = MessageConversation(
+                service.state, session, service.policy, service.outbox, way.vocabulary
+            )
             self._traffic.connections += 1
         if protocol.close_expected():
             # Junk followed the request, and the library has given the connection up.
@@ -271,7 +276,7 @@ class WebSocketProtocol(Client):
     def _lose(self, how: str) -> None:
         session, self.session = self.session, None
         if session is not None:
-            self.door.part(session, how, _nothing)
+            self.service.part(session, how)
 
 
 def _break_cycles(protocol: _Protocol) -> None:
@@ -293,7 +298,3 @@ def _text_header(size: int) -> bytes:
 
 
 _SHORT_HEADERS = [bytes((0x81, size)) for size in range(126)]
-
-
-def _nothing() -> None:
-    pass

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from glockd.daemon import read_secrets
-from glockd.doors.line.wire.handlers import BARE, HANDLERS
 from glockd.doors.line.wire.language import VERBS
+from glockd.policy import read_secrets
 from tests.support.clients import Client, StreamClient, WebSocketClient, encoded, wait_until
-from tests.support.conversations import ConversationDaemon
+from tests.support.conversations import VOCABULARY, ConversationDaemon
 from tests.support.locks import is_cut_off
 from tests.support.process import Glockd, run_glockd
 
@@ -217,7 +216,7 @@ def test_without_secrets_auth_is_welcome_and_means_nothing() -> None:
 def test_both_tables_of_verbs_are_guarded() -> None:
     """If a verb is added that this module does not try, this fails."""
     tried = {encoded(line).split(b" ")[0] for line in LINES}
-    assert tried | {b"auth"} == set(HANDLERS) | set(BARE)
+    assert tried | {b"auth"} == set(VOCABULARY.words)
 
 
 # The file

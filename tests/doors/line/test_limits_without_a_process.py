@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.support.conversations import ConversationClient, ConversationDaemon
 
 
 def with_limits(**limits: int) -> tuple[ConversationDaemon, ConversationClient, ConversationClient]:
     daemon = ConversationDaemon()
-    for name, value in limits.items():
-        assert hasattr(daemon.policy, name)
-        setattr(daemon.policy, name, value)
-    daemon.policy.consider(0)
+    daemon.policy.obey(replace(daemon.policy.config, **limits), ())  # type: ignore[arg-type]
     return daemon, daemon.client(), daemon.client()
 
 

@@ -50,7 +50,7 @@ async def test_a_websocket_connection_leaves_nothing_behind(packets: list[bytes]
     ours, theirs = socket.socketpair()
     with ours, theirs:
         # As the daemon does: what answers is made for each connection.
-        protocol = WebSocketProtocol(daemon, lambda request: None)
+        protocol = daemon.line.websocket(lambda request: None)()
         protocol.connection_made(Wire(ours, 1234))
         for packet in packets:
             protocol.data_received(packet)

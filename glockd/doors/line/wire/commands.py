@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from glockd.core.events import Renamed
+from glockd.core.names import shown
 from glockd.doors.line.wire.language import (
     ALWAYS_COUNTED,
     CRLF,
@@ -26,6 +26,7 @@ from glockd.doors.line.wire.language import (
     SHARED_RELEASE_FAILURE,
     SHARED_RELEASE_SUCCESS,
 )
+from glockd.notices import Renamed
 
 if TYPE_CHECKING:
     from glockd.core.locks import LockTable
@@ -112,7 +113,7 @@ def list_shared(talk: Conversation, name: bytes, now: float) -> bytes | None:
 
 def dump(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     """`dump [shared]`: all locks in one line, sorted, with addresses."""
-    if not talk.policy.dump:
+    if not talk.policy.config.dump:
         return DISABLED
     shared = argument == b"shared"
     table = talk.shared if shared else talk.exclusive
@@ -126,22 +127,24 @@ def me(talk: Conversation, argument: bytes, now: float) -> bytes:
 
 def iam(talk: Conversation, name: bytes, now: float) -> bytes:
     """`iam [NAME]`: register a name, or take it back."""
-    if not talk.policy.registry:
+    if not talk.policy.config.registry:
         return DISABLED
     talk.state.registry.register(talk.session, name)
-    if talk.policy.verbose:
+    if talk.policy.config.verbose:
         talk.outbox.append(Renamed(talk.session))
     return OK
 
 
 def who(talk: Conversation, name: bytes, now: float) -> bytes | None:
     """`who [NAME]`: a line for each connection with a registered name, or with just that one."""
-    if not (talk.policy.registry and talk.policy.dump):
+    if not (talk.policy.config.registry and talk.policy.config.dump):
         return DISABLED
     if talk.deaf:
         return b""
     return talk.pause_behind(
-        b"".join(session.address + b": " + session.label + LF for session in talk.state.registry.named(name))
+        b"".join(
+            session.address + b": " + shown(session.label) + LF for session in talk.state.registry.named(name)
+        )
     )
 
 
@@ -167,7 +170,7 @@ def snapshot(state: State) -> dict[bytes, int]:
 
 
 def _list(talk: Conversation, table: LockTable, name: bytes) -> bytes | None:
-    if not talk.policy.dump:
+    if not talk.policy.config.dump:
         return DISABLED
     return talk.recite(_lines(table, name))
 
@@ -188,7 +191,9 @@ def _slices(names: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 def _lines(table: LockTable, name: bytes) -> Iterator[bytes]:
     for some in _slices([name] if name else table.names()):
-        yield b"".join(one + b": " + hold.session.label + LF for one in some for hold in table.holds(one))
+        yield b"".join(
+            shown(one) + b": " + shown(hold.session.label) + LF for one in some for hold in table.holds(one)
+        )
 
 
 def _dump(table: LockTable, shared: bool) -> Iterator[bytes]:
@@ -208,7 +213,9 @@ def _dump(table: LockTable, shared: bool) -> Iterator[bytes]:
             addresses = [hold.session.address for hold in table.holds(name)]
             if addresses:
                 who = b" ".join(addresses)
-                entries.append(name + (b":[" + who + b"]" if shared or len(addresses) > 1 else b":" + who))
+                entries.append(
+                    shown(name) + (b":[" + who + b"]" if shared or len(addresses) > 1 else b":" + who)
+                )
         if entries:
             told += gap + b" ".join(entries)
             gap = b" "

@@ -6,14 +6,15 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
-from glockd.core.events import Granted, Misspoken, Notice
+from glockd.core.events import Granted
 from glockd.core.history import CANCELLED, ORPHANED
 from glockd.core.holds import WHOLE, Waiter
 from glockd.core.locks import LockTable
+from glockd.core.names import normalise
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.doors.line.wire.extensions import got, refuse, waited_in_vain
-from glockd.doors.line.wire.handlers import BARE, CAREFUL, HANDLERS, UNAUTHORISED, Handlers
+from glockd.doors.line.wire.handlers import Handlers, Vocabulary
 from glockd.doors.line.wire.language import CANCELLED as CANCELLED_REPLY
 from glockd.doors.line.wire.language import (
     LF,
@@ -21,9 +22,9 @@ from glockd.doors.line.wire.language import (
     SPACE,
     TOO_MANY_LOCKS,
     TOO_MANY_WAITERS,
-    normalise,
     trim,
 )
+from glockd.notices import Misspoken, Notice
 from glockd.policy import Policy
 
 
@@ -35,6 +36,7 @@ class Conversation:
         session: the client's, connected already.
         policy: what the client may do.
         outbox: takes what concerns other sessions or the daemon.
+        vocabulary: the verbs that are understood.
     """
 
     __slots__ = (
@@ -53,17 +55,26 @@ class Conversation:
         "state",
         "unread",
         "uses",
+        "vocabulary",
         "waiter",
     )
     unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
 
-    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
+    def __init__(
+        self,
+        state: State,
+        session: Session,
+        policy: Policy,
+        outbox: deque[Notice],
+        vocabulary: Vocabulary,
+    ) -> None:
         self.state = state
         self.uses = state.stats.uses
         self.session = session
         self.policy = policy
         self.outbox = outbox
-        self.handlers: Handlers = UNAUTHORISED if policy.secrets else self.all_handlers()
+        self.vocabulary = vocabulary
+        self.handlers: Handlers = vocabulary.unauthorised if policy.secrets else self.all_handlers()
         self.waiter: Waiter | None = (
             None  # what a wait in progress waits for; nothing is carried out meanwhile
         )
@@ -98,12 +109,12 @@ class Conversation:
         word, _, argument = command.partition(b" ")
         found = self.handlers.get(word)
         if found is None:
-            if self.handlers is UNAUTHORISED:
+            if self.handlers is self.vocabulary.unauthorised:
                 return refuse(self, b"", now)
-            found = BARE.get(command)
+            found = self.vocabulary.bare.get(command)
         if found is None:
             self.state.stats.invalid_commands += 1
-            if self.policy.verbose:
+            if self.policy.config.verbose:
                 self.outbox.append(Misspoken(self.session, line))
             return self.misunderstood(command)
         handler, place = found
@@ -143,7 +154,7 @@ class Conversation:
 
     def cancel(self, now: float) -> list[bytes]:
         """Act on a `cancel` that overtakes what else the client has sent during its wait; both replies."""
-        self.uses[BARE[b"cancel"][1]] += 1
+        self.uses[self.vocabulary.bare[b"cancel"][1]] += 1
         return [self.withdraw(now), CANCELLED_REPLY]
 
     def _stop_waiting(self) -> Waiter | None:
@@ -163,7 +174,7 @@ class Conversation:
 
     def all_handlers(self) -> Handlers:
         """Every verb; those that keep names look at their length only if there is a limit."""
-        return CAREFUL if self.policy.max_name else HANDLERS
+        return self.vocabulary.careful if self.policy.config.max_name else self.vocabulary.open
 
     # For those who carry out commands
 
@@ -208,18 +219,18 @@ class Conversation:
 
     def may_hold_more(self) -> bool:
         """Whether this session, and all of them together, hold less than they may."""
-        policy = self.policy
+        config = self.policy.config
         return (
-            len(self.session.holds) < policy.max_session_locks
-            and self.exclusive.held + self.shared.held < policy.max_locks
+            len(self.session.holds) < config.max_session_locks
+            and self.exclusive.held + self.shared.held < config.max_locks
         )
 
     def line_is_full(self, table: LockTable, name: bytes) -> bool:
         """Whether nobody else may wait for `name`."""
-        policy = self.policy
+        config = self.policy.config
         return (
-            self.exclusive.waiting + self.shared.waiting >= policy.max_waiters
-            or len(table.waiters(name)) >= policy.max_lock_waiters
+            self.exclusive.waiting + self.shared.waiting >= config.max_waiters
+            or len(table.waiters(name)) >= config.max_lock_waiters
         )
 
     def too_many_locks(self, name: bytes) -> bytes:
@@ -230,7 +241,7 @@ class Conversation:
     def name_too_long(self, argument: bytes) -> bytes:
         """Refuse a name at the limit; a longer reply than it allows would be no help."""
         self.policy.refused["names"] += 1
-        return NAME_TOO_LONG + argument[: self.policy.max_name or 64] + LF
+        return NAME_TOO_LONG + argument[: self.policy.config.max_name or 64] + LF
 
     def too_many_waiters(self, name: bytes) -> bytes:
         """Refuse a wait at a limit."""

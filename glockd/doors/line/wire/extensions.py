@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from glockd import __version__
 from glockd.core.deadlines import NEVER
-from glockd.core.events import Kicked, Leased, Refused
+from glockd.core.events import Refused
 from glockd.core.holds import WHOLE
 from glockd.doors.line.wire import reports
 from glockd.doors.line.wire.language import (
@@ -33,8 +33,8 @@ from glockd.doors.line.wire.language import (
     SHARED_GET_SUCCESS,
     TOKEN_CURRENT,
     TOKEN_STALE,
-    VERBS,
 )
+from glockd.notices import Kicked
 
 if TYPE_CHECKING:
     from glockd.core.holds import Waiter
@@ -111,8 +111,8 @@ def _acquire(
     if talk.line_is_full(table, name):
         return talk.too_many_waiters(name)
     outcome = table.wait(name, session, now, now + patience, weight, limit)
-    talk.outbox.append(outcome)
     if isinstance(outcome, Refused):
+        talk.outbox.append(outcome)
         return talk.pause_behind(
             (GET_DEADLOCK if table is talk.exclusive else SHARED_GET_DEADLOCK) + name + LF
         )
@@ -152,7 +152,6 @@ def lease(talk: Conversation, argument: bytes, now: float) -> bytes:
     if hold is None:
         return LEASE_FAILURE + name + LF
     talk.exclusive.lease(hold, NEVER if length == math.inf else now + length)
-    talk.outbox.append(Leased(hold))
     return LEASE_SUCCESS + name + LF
 
 
@@ -176,7 +175,7 @@ def check(talk: Conversation, argument: bytes, now: float) -> bytes | None:
 
 def explain(talk: Conversation, name: bytes, now: float) -> bytes | None:
     """`explain NAME`: who holds it and who waits, in both namespaces, as JSON."""
-    if not talk.policy.dump:
+    if not talk.policy.config.dump:
         return DISABLED
     if talk.deaf:
         return b""
@@ -185,7 +184,7 @@ def explain(talk: Conversation, name: bytes, now: float) -> bytes | None:
 
 def history(talk: Conversation, name: bytes, now: float) -> bytes | None:
     """`history [NAME]`: the latest events, oldest first, as JSON."""
-    if not talk.policy.dump or not talk.policy.history or talk.state.history is None:
+    if not talk.policy.config.dump or not talk.policy.config.history or talk.state.history is None:
         return DISABLED
     if talk.deaf:
         return b""
@@ -204,7 +203,7 @@ def notify(talk: Conversation, argument: bytes, now: float) -> bytes:
 
 def kick(talk: Conversation, who: bytes, now: float) -> bytes:
     """`kick SESSION`: end a session by address, or every session of that registered name."""
-    if not talk.policy.admin or talk.session.transport != "unix":
+    if not talk.policy.config.admin or talk.session.transport != "unix":
         return DISABLED
     if not who:
         return BAD_ARGUMENT + b"SESSION\n"
@@ -215,7 +214,7 @@ def kick(talk: Conversation, who: bytes, now: float) -> bytes:
 
 def bound(talk: Conversation, argument: bytes, now: float) -> bytes:
     """`bound`: within how many seconds a peer that vanished is found."""
-    return b"%d Dead Peer Seconds\n" % talk.policy.dead_peer_seconds
+    return b"%d Dead Peer Seconds\n" % talk.policy.config.dead_peer_seconds
 
 
 def ping(talk: Conversation, argument: bytes, now: float) -> bytes:
@@ -230,17 +229,17 @@ def version(talk: Conversation, argument: bytes, now: float) -> bytes:
 
 def show_help(talk: Conversation, argument: bytes, now: float) -> bytes:
     """`help`: the verbs in force."""
-    policy = talk.policy
+    config = talk.policy.config
     out_of_force: set[bytes] = set()
-    if not policy.dump:
+    if not config.dump:
         out_of_force |= {b"d", b"sd", b"dump", b"who", b"explain", b"history", b"find"}
-    if not policy.registry:
+    if not config.registry:
         out_of_force |= {b"iam", b"who"}
-    if not policy.history:
+    if not config.history:
         out_of_force.add(b"history")
-    if not policy.admin or talk.session.transport != "unix":
+    if not config.admin or talk.session.transport != "unix":
         out_of_force.add(b"kick")
-    words = [word for word in VERBS if word not in out_of_force]
+    words = [word for word in talk.vocabulary.words if word not in out_of_force]
     return b"%d %s\n" % (len(words), b" ".join(words))
 
 

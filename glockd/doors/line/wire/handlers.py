@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
 
 from glockd.doors.line.wire import commands, extensions, listings
 from glockd.doors.line.wire.language import VERBS
 
 if TYPE_CHECKING:
     from glockd.doors.line.wire.conversation import Conversation
+    from glockd.service import Handler as Offered
 
 # Takes the conversation, the normalised argument and the time; gives the reply, or None for a pause.
 Handler = Callable[["Conversation", bytes, float], bytes | None]
 # With each handler, where its uses are counted.
-Handlers = dict[bytes, tuple[Handler, int]]
+Handlers: TypeAlias = dict[bytes, tuple[Handler, int]]
 
-
-def _numbered(handlers: dict[bytes, Handler]) -> Handlers:
-    places = {word: place for place, word in enumerate(VERBS)}
-    return {word: (handler, places[word]) for word, handler in handlers.items()}
-
-
-_HANDLERS: dict[bytes, Handler] = {
+_NAMED: dict[bytes, Handler] = {
     b"g": commands.get,
     b"r": commands.release,
     b"i": commands.inspect,
@@ -59,28 +55,43 @@ _BARE: dict[bytes, Handler] = {
     b"help": extensions.show_help,
 }
 
-assert _HANDLERS.keys() | _BARE.keys() == VERBS.keys()
-
-HANDLERS = _numbered(_HANDLERS)
-BARE = _numbered(_BARE)
-
 # Verbs that keep a name, and how many words come before it.
 KEEPERS = {b"g": 0, b"sg": 0, b"iam": 0, b"wait": 1, b"read": 1, b"share": 2}
 
 
 def _careful(handler: Handler, words: int) -> Handler:
     def check(talk: Conversation, argument: bytes, now: float) -> bytes | None:
-        if len(argument) > talk.policy.max_name:
+        if len(argument) > talk.policy.config.max_name:
             name = argument.split(b" ", words)[-1]
-            if len(name) > talk.policy.max_name:
+            if len(name) > talk.policy.config.max_name:
                 return talk.name_too_long(name)
         return handler(talk, argument, now)
 
     return check
 
 
-# In force where the length of names is limited.
-CAREFUL = _numbered(_HANDLERS | {word: _careful(_HANDLERS[word], words) for word, words in KEEPERS.items()})
+class Vocabulary:
+    """Every verb that is understood, with what carries it out.
 
-# In force until a client has proved that it may talk to this daemon.
-UNAUTHORISED = _numbered(dict.fromkeys(_HANDLERS, extensions.refuse) | {b"auth": extensions.auth})
+    Args:
+        offered: those of other doors.
+    """
+
+    def __init__(self, offered: Mapping[bytes, Offered] = MappingProxyType({})) -> None:
+        named: dict[bytes, Handler] = {**_NAMED, **offered}
+        self.words = tuple(
+            dict.fromkeys((*VERBS, *offered))
+        )  # in the order of `help`; their uses are counted so
+        places = {word: place for place, word in enumerate(self.words)}
+
+        def numbered(handlers: dict[bytes, Handler]) -> Handlers:
+            return {word: (handler, places[word]) for word, handler in handlers.items()}
+
+        self.bare = numbered(_BARE)
+        self.open = numbered(named)
+        # In force where the length of names is limited.
+        self.careful = numbered(
+            named | {word: _careful(named[word], words) for word, words in KEEPERS.items()}
+        )
+        # In force until a client has proved that it may talk to this daemon.
+        self.unauthorised = numbered(dict.fromkeys(named, extensions.refuse) | {b"auth": extensions.auth})

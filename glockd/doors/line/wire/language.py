@@ -5,8 +5,9 @@ The bytes of the old verbs are those of the original, line ends included (docs/p
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
+
+from glockd.core.names import SPACES, shown
 
 LF = b"\n"
 CRLF = b"\r\n"
@@ -18,29 +19,16 @@ LINE_END = 0x0A
 # The longest line that is read whole; a longer one is cut here and the rest is the next line.
 MAX_LINE = 4096
 
-# Unicode's White_Space over the bytes of its UTF-8 encodings: exact, whatever else the bytes are. (str.split knows
-# U+001C to U+001F besides, bytes.split only ASCII.)
-_SPACES = re.compile(
-    rb"(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)+"
-)
-
-
-def normalise(argument: bytes) -> bytes:
-    """`argument` without white space at its ends and with single spaces for every run of it inside."""
-    if argument.isascii():
-        return b" ".join(argument.split())  # bytes.split and Unicode agree on ASCII
-    return _SPACES.sub(b" ", argument).strip(b" ")
-
 
 def trim(line: bytes) -> bytes:
     """`line` without white space at its ends."""
     if line.isascii():
         return line.strip()
-    start = _SPACES.match(line)
+    start = SPACES.match(line)
     begin = start.end() if start else 0
     end = len(line)
     # Run by run and not with an anchored expression, which would take quadratic time.
-    for run in _SPACES.finditer(line, begin):
+    for run in SPACES.finditer(line, begin):
         if run.end() == len(line):
             end = run.start()
     return line[begin:end]
@@ -141,6 +129,6 @@ TOO_MANY_WAITERS = b"0 Too Many Waiters: "
 NAME_TOO_LONG = b"0 Name Too Long: "
 
 
-def lost(name: bytes, reason: bytes) -> bytes:
+def lost(name: bytes, reason: str) -> bytes:
     """The line that `notify on` asks for: a hold has ended without its session's doing."""
-    return b"! lost " + name + b" " + reason + LF
+    return b"! lost " + shown(name) + b" " + reason.encode() + LF

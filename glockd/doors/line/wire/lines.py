@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from glockd.core.events import Notice
+from glockd.core.names import normalise
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.doors.line.wire.conversation import Conversation
-from glockd.doors.line.wire.language import LINE_END, MAX_LINE, NO_TLS, SPACE, normalise
+from glockd.doors.line.wire.handlers import Vocabulary
+from glockd.doors.line.wire.language import LINE_END, MAX_LINE, NO_TLS, SPACE
+from glockd.notices import Notice
 from glockd.policy import Policy
 
-# How a TLS handshake begins (RFC 8446, 5.1: type 22, version 3). No command does.
+# How a TLS handshake begins. No command does.
 TLS_RECORD = b"\x16\x03"
 
 # Neither is a command: the beginning of a TLS handshake, an HTTP request that has a body.
@@ -28,8 +30,15 @@ class LineConversation(Conversation):
     __slots__ = ()
     unread: bytes  # an unfinished line; behind a pause, whole lines too
 
-    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
-        super().__init__(state, session, policy, outbox)
+    def __init__(
+        self,
+        state: State,
+        session: Session,
+        policy: Policy,
+        outbox: deque[Notice],
+        vocabulary: Vocabulary,
+    ) -> None:
+        super().__init__(state, session, policy, outbox, vocabulary)
         self.unread = b""
 
     def receive(self, data: bytes, now: float) -> bytes:
@@ -166,10 +175,10 @@ class LineConversation(Conversation):
         """
         if not _FOREIGN.match(command):
             return b""
-        what, reply = ("tls", NO_TLS) if command.startswith(TLS_RECORD) else ("http", b"")
-        self.policy.refused[what] += 1
+        tls = command.startswith(TLS_RECORD)
+        self.policy.refused["tls" if tls else "http"] += 1
         self.over = True
-        return self.pause_behind(reply)
+        return self.pause_behind(NO_TLS if tls else b"")
 
     def _overhear(self, data: bytes, now: float) -> bytes:
         """Keep `data` for after the wait, but act on a `cancel` in it at once."""

@@ -43,7 +43,7 @@ class Listing(NamedTuple, Generic[T]):
 
 def find(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     """`find WHAT FROM COUNT [TEXT]`: up to COUNT entries with TEXT in them, from place FROM on, as JSON."""
-    if not talk.policy.dump:
+    if not talk.policy.config.dump:
         return DISABLED
     what, begin, most, text = (argument.split(b" ", 3) + [b""] * 3)[:4]
     look = LISTINGS.get(what)
@@ -115,7 +115,7 @@ def _sessions(talk: Conversation, text: bytes, now: float) -> Listing[Session]:
 def _history(talk: Conversation, text: bytes, now: float) -> Listing[Record] | None:
     """The latest events, newest first."""
     history = talk.state.history
-    if not talk.policy.history or history is None:
+    if not talk.policy.config.history or history is None:
         return None
     offset = talk.policy.wall_offset()
     return Listing(history.count(), history.latest(), _lock, lambda record: reports.event(record, offset))

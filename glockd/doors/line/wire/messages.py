@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from glockd.core.events import Notice
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.doors.line.wire.conversation import Conversation
+from glockd.doors.line.wire.handlers import Vocabulary
+from glockd.notices import Notice
 from glockd.policy import Policy
 
 # A message above LARGE bytes may have WORDY bytes that are, or may begin, white space: to join the words of 32 MiB
@@ -26,8 +27,15 @@ class MessageConversation(Conversation):
     __slots__ = ("held_back", "spoken")
     unread: deque[bytes]
 
-    def __init__(self, state: State, session: Session, policy: Policy, outbox: deque[Notice]) -> None:
-        super().__init__(state, session, policy, outbox)
+    def __init__(
+        self,
+        state: State,
+        session: Session,
+        policy: Policy,
+        outbox: deque[Notice],
+        vocabulary: Vocabulary,
+    ) -> None:
+        super().__init__(state, session, policy, outbox, vocabulary)
         self.unread = deque()
         self.held_back = 0  # their bytes
         self.spoken: list[bytes] = []  # the beginning of a reply that is not whole yet

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from glockd.core.deadlines import NEVER
 from glockd.core.history import GRANTED, Record
 from glockd.core.holds import WHOLE, Hold, Waiter
+from glockd.core.names import text
 
 if TYPE_CHECKING:
     from glockd.core.locks import LockTable
@@ -37,11 +38,6 @@ def history(records: Sequence[Record], wall_offset: float) -> bytes:
         wall_offset: what to add to monotonic seconds to get those since 1970.
     """
     return _json([event(record, wall_offset) for record in records])
-
-
-def text(name: bytes) -> str:
-    """A name as text, one to one for all that is UTF-8."""
-    return name.decode("utf-8", "backslashreplace")
 
 
 def mode(subject: Hold | Waiter) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,22 +16,20 @@ from glockd.core.state import State
 from glockd.doors.line.wire import listings
 from glockd.doors.line.wire.language import VERBS
 from glockd.doors.line.wire.lines import LineConversation
-from glockd.policy import Policy
-
-WALL = 1_700_000_000.0
+from tests.support.conversations import VOCABULARY, WALL, policy
 
 
 class Lookers:
     """Some clients of a daemon without a process."""
 
-    def __init__(self, **policy: bool) -> None:
-        self.policy = Policy(wall_offset=lambda: WALL, **policy)  # type: ignore[arg-type]
+    def __init__(self, **options: Any) -> None:
+        self.policy = policy(**options)
         self.state = State(history=History(20), verbs=VERBS)
 
     def client(self, transport: str = "tcp", since: float = 0.0) -> LineConversation:
         session = Session(b"a:%d" % len(self.state.registry), transport, since)
         self.state.registry.add(session)
-        return LineConversation(self.state, session, self.policy, deque())
+        return LineConversation(self.state, session, self.policy, deque(), VOCABULARY)
 
 
 def asks(talk: LineConversation, line: bytes, now: float = 0.0) -> Any:
@@ -51,7 +50,7 @@ def person(address: str, name: str | None = None, transport: str = "tcp") -> dic
 @pytest.fixture
 def scene() -> tuple[Lookers, list[LineConversation]]:
     """Alice writes a lock for which Bob and Carol wait; she and Dave share another, for which Erin waits."""
-    lookers = Lookers(history=True)
+    lookers = Lookers(history=9)
     talks = [lookers.client("unix", 0.5), *(lookers.client() for _ in range(4))]
     alice, bob, carol, dave, erin = talks
     assert alice.receive(b"iam Alice\ng job\nlease 100 job\n", 1.0).count(b"\n") == 3
@@ -194,10 +193,10 @@ def test_every_event_is_told_in_full(scene: tuple[Lookers, list[LineConversation
 
 
 def test_a_history_that_is_out_of_force_is_not_told() -> None:
-    lookers = Lookers(history=False)
+    lookers = Lookers(history=0)
     talk = lookers.client()
     assert talk.receive(b"history\n", 0.0) == talk.receive(b"find history 0 1\n", 0.0) == b"0 disabled\n"
-    lookers.policy.history = True
+    lookers.policy.obey(replace(lookers.policy.config, history=9), ())
     assert talk.receive(b"history\n", 0.0) == b"0 []\n"
     assert asks(talk, b"find history 0 1") == {"next": None, "total": 0, "waiting": 0, "entries": []}
     lookers.state.history = None

@@ -8,7 +8,7 @@ from glockd.core.events import Granted
 from glockd.core.sessions import Session
 from glockd.doors.line.wire import commands, conversation, messages
 from glockd.doors.line.wire.messages import MessageConversation
-from tests.support.conversations import ConversationDaemon
+from tests.support.conversations import VOCABULARY, ConversationDaemon
 
 
 class MessageClient:
@@ -19,7 +19,7 @@ class MessageClient:
         daemon.serial += 1
         self.session = Session(b"message:%d" % daemon.serial, "websocket", daemon.now)
         daemon.state.registry.add(self.session)
-        self.talk = MessageConversation(daemon.state, self.session, daemon.policy, daemon.outbox)
+        self.talk = MessageConversation(daemon.state, self.session, daemon.policy, daemon.outbox, VOCABULARY)
         self.told: list[bytes] = []
         daemon.talks[self.session] = self  # type: ignore[assignment]
 

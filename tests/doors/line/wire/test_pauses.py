@@ -6,14 +6,18 @@ from collections import deque
 
 import pytest
 
-from glockd.core.events import Granted, Leased, Misspoken, Queued, Refused, Renamed
+from glockd.config import UNLIMITED, Config
+from glockd.core.events import Granted, Refused
 from glockd.core.history import CANCELLED, ORPHANED, History, Record
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.doors.line.wire import commands, extensions, lines
 from glockd.doors.line.wire.language import MAX_LINE, VERBS
 from glockd.doors.line.wire.lines import LineConversation
-from glockd.policy import MARGIN, UNLIMITED, Policy
+from glockd.notices import Misspoken, Renamed
+from glockd.policy import MARGIN, Policy
+from tests.support.conversations import VOCABULARY
+from tests.support.conversations import policy as policy_of
 
 
 def conversation(state: State | None = None, policy: Policy | None = None) -> LineConversation:
@@ -22,7 +26,7 @@ def conversation(state: State | None = None, policy: Policy | None = None) -> Li
         state = State(verbs=VERBS)
     session = Session(b"address:%d" % len(state.registry))
     state.registry.add(session)
-    return LineConversation(state, session, policy or Policy(), deque())
+    return LineConversation(state, session, policy or Policy(), deque(), VOCABULARY)
 
 
 def another(talk: LineConversation) -> LineConversation:
@@ -57,7 +61,7 @@ def test_a_plain_line_takes_the_short_way(line: bytes) -> None:
     """The throughput hangs on it."""
     state = State(verbs=VERBS)
     session = Session(b"address")
-    talk = Short(state, session, Policy(), deque())
+    talk = Short(state, session, Policy(), deque(), VOCABULARY)
     word = line.split()[0]
     said = talk.receive(line, 0.0)
     assert state.stats.commands[word] == 1
@@ -82,7 +86,7 @@ def test_a_plain_line_takes_the_short_way(line: bytes) -> None:
     ],
 )
 def test_all_else_takes_the_long_way(line: bytes) -> None:
-    talk = Short(State(verbs=VERBS), Session(b"address"), Policy(), deque())
+    talk = Short(State(verbs=VERBS), Session(b"address"), Policy(), deque(), VOCABULARY)
     with pytest.raises(AssertionError, match="the long way"):
         talk.receive(line, 0.0)
 
@@ -271,7 +275,7 @@ def test_a_pause_behind_the_last_line_is_none() -> None:
 
 
 def test_nobody_puts_a_long_reply_together_for_the_deaf() -> None:
-    talk = conversation(State(history=History(5), verbs=VERBS), Policy(history=True))
+    talk = conversation(State(history=History(5), verbs=VERBS), policy_of(history=9))
     talk.receive(b"iam A\ng job\n", 0.0)
     talk.deaf = True
     for verb in (b"d", b"sd", b"dump", b"who", b"explain job", b"history"):
@@ -332,9 +336,9 @@ def test_the_history_tells_how_a_wait_was_withdrawn(how: str, kind: str) -> None
     holder.receive(b"g job\n", 0.0)
     talk = another(holder)
     talk.receive(b"wait 9 job\n", 1.0)
-    (queued,) = [event for event in holder.outbox if isinstance(event, Queued)]
+    (waiter,) = talk.session.waiters
     assert talk.withdraw(4.0, how) == b"0 Lock Get Failure: job\n"
-    assert list(history.records())[-1] == Record(kind, 4.0, queued.waiter, 3.0, how)
+    assert list(history.records())[-1] == Record(kind, 4.0, waiter, 3.0, how)
     assert talk.withdraw(4.0, how) == b""
 
 
@@ -342,18 +346,19 @@ def test_the_history_tells_how_a_wait_was_withdrawn(how: str, kind: str) -> None
 
 
 def test_a_policy_looks_closely_from_the_start_and_near_a_limit() -> None:
-    assert Policy().unchecked == UNLIMITED
-    assert Policy(max_session_locks=2).unchecked == 2
-    assert Policy(max_locks=MARGIN).unchecked == 0
-    assert Policy(max_locks=MARGIN + 1).unchecked == UNLIMITED
-    policy = Policy(max_session_locks=7, max_locks=MARGIN + 5)
+    assert Policy().unchecked == Config().max_session_locks
+    assert policy_of(max_session_locks=0).unchecked == UNLIMITED
+    assert policy_of(max_session_locks=2).unchecked == 2
+    assert policy_of(max_session_locks=0, max_locks=MARGIN).unchecked == 0
+    assert policy_of(max_session_locks=0, max_locks=MARGIN + 1).unchecked == UNLIMITED
+    policy = policy_of(max_session_locks=7, max_locks=MARGIN + 5)
     for held, unchecked in ((0, 7), (4, 7), (5, 0), (6, 0), (4, 7)):
         policy.consider(held)
         assert policy.unchecked == unchecked
 
 
 def test_the_limit_of_a_session_is_just_that() -> None:
-    talk = conversation(policy=Policy(max_session_locks=2))
+    talk = conversation(policy=policy_of(max_session_locks=2))
     assert talk.receive(b"g a\ng b\ng c\n", 0.0) == (
         b"1 Lock Get Success: a\r\n1 Lock Get Success: b\r\n0 Too Many Locks: c\n"
     )
@@ -367,20 +372,20 @@ def test_the_limit_of_a_session_is_just_that() -> None:
     assert talk.policy.refused == {"locks": 5}
 
 
-@pytest.mark.parametrize("policy", [Policy(max_waiters=2), Policy(max_lock_waiters=2)])
+@pytest.mark.parametrize("policy", [policy_of(max_waiters=2), policy_of(max_lock_waiters=2)])
 def test_as_many_may_wait_as_the_limit_says(policy: Policy) -> None:
     holder = conversation(policy=policy)
     holder.receive(b"g job\nshare 0 1 job\ng other\n", 0.0)
     for line in (b"wait 9 job\n", b"read 9 job\n"):
         assert another(holder).receive(line, 0.0) == b""
     assert another(holder).receive(b"wait 9 job\n", 0.0) == b"0 Too Many Waiters: job\n"
-    refused = b"0 Too Many Waiters: " if policy.max_waiters == 2 else b""
+    refused = b"0 Too Many Waiters: " if policy.config.max_waiters == 2 else b""
     assert another(holder).receive(b"wait 9 other\n", 0.0) == (refused and refused + b"other\n")
     assert another(holder).receive(b"share 9 1 job\n", 0.0) == (refused and refused + b"job\n")
 
 
 def test_those_in_line_for_both_kinds_of_lock_count_together() -> None:
-    holder = conversation(policy=Policy(max_waiters=2))
+    holder = conversation(policy=policy_of(max_waiters=2))
     holder.receive(b"g job\nshare 0 1 job\n", 0.0)
     assert another(holder).receive(b"wait 9 job\n", 0.0) == b""
     assert another(holder).receive(b"share 9 1 job\n", 0.0) == b""
@@ -389,7 +394,7 @@ def test_those_in_line_for_both_kinds_of_lock_count_together() -> None:
 
 
 def test_a_name_too_long_is_cut_where_it_may_end() -> None:
-    talk = conversation(policy=Policy(max_name=3))
+    talk = conversation(policy=policy_of(max_name=3))
     said = talk.receive(b"g abcd\nwait 0 abcd\nshare 0 1 abcd\niam abcd\nsg abc\nread 0 abc\n", 0.0)
     assert said == 4 * b"0 Name Too Long: abc\n" + (
         b"1 Shared Lock Get Success: abc\r\n1 Lock Get Success: abc\n"
@@ -413,11 +418,11 @@ def test_a_check_of_very_many_holds_lets_others_have_their_turn(readers: int, pa
     ("policy", "door", "missing"),
     [
         (Policy(), "tcp", {b"history", b"kick"}),
-        (Policy(history=True, admin=True), "unix", set()),
-        (Policy(history=True, admin=True), "tcp", {b"kick"}),
-        (Policy(history=True, registry=False), "unix", {b"kick", b"iam", b"who"}),
+        (policy_of(history=9, admin=True), "unix", set()),
+        (policy_of(history=9, admin=True), "tcp", {b"kick"}),
+        (policy_of(history=9, registry=False), "unix", {b"kick", b"iam", b"who"}),
         (
-            Policy(history=True, dump=False),
+            policy_of(history=9, dump=False),
             "unix",
             {b"kick", b"d", b"sd", b"dump", b"who", b"explain", b"history", b"find"},
         ),
@@ -433,7 +438,7 @@ def test_help_tells_the_verbs_in_force(policy: Policy, door: str, missing: set[b
 
 def test_a_daemon_tells_its_bound() -> None:
     assert (
-        conversation(policy=Policy(dead_peer_seconds=17)).receive(b"bound\n", 0.0)
+        conversation(policy=policy_of(dead_peer_seconds=17)).receive(b"bound\n", 0.0)
         == b"17 Dead Peer Seconds\n"
     )
 
@@ -550,24 +555,23 @@ def test_the_daemon_is_told_of_a_wait_and_what_became_of_it() -> None:
     talk = conversation()
     holder = another(talk)
     holder.receive(b"g a\nlease 9 a\n", 0.0)
-    (leased,) = holder.outbox
-    assert isinstance(leased, Leased)
-    assert leased.hold.deadline == 9.0
-    holder.outbox.clear()
+    (leased,) = holder.session.holds
+    assert leased.deadline == 9.0
+    assert holder.state.deadlines.moved
+    assert not holder.outbox
     talk.receive(b"g b\nwait 9 a\n", 0.0)
-    (queued,) = talk.outbox
-    assert isinstance(queued, Queued)
-    assert queued.waiter.session is talk.session
-    talk.outbox.clear()
+    (waiter,) = talk.session.waiters
+    assert waiter.deadline == 9.0
+    assert not talk.outbox
     holder.receive(b"lease inf a\n", 0.0)
     assert holder.receive(b"wait 9 b\nping\n", 0.0) == b"0 Lock Get Deadlock: b\n"
     assert turns(holder) == [PONG]
-    assert [type(event) for event in holder.outbox] == [Leased, Refused]
+    assert [type(event) for event in holder.outbox] == [Refused]
 
 
 @pytest.mark.parametrize("verbose", [False, True])
 def test_names_and_nonsense_are_reported_if_somebody_wants_to_know(verbose: bool) -> None:
-    talk = conversation(policy=Policy(verbose=verbose))
+    talk = conversation(policy=policy_of(verbose=verbose))
     assert talk.receive(b"iam A\n what is this \r\n", 0.0) == b"1 ok\n"
     told = [Renamed(talk.session), Misspoken(talk.session, b" what is this \r")] if verbose else []
     assert list(talk.outbox) == told

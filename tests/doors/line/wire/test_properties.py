@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glockd.core.names import normalise
 from glockd.core.sessions import Session
-from glockd.doors.line.wire.language import VERBS, normalise, trim
+from glockd.doors.line.wire.language import VERBS, trim
 from glockd.doors.line.wire.messages import MessageConversation
 from tests.support.clients import WHITE_SPACE, normalised
-from tests.support.conversations import ConversationClient, ConversationDaemon
+from tests.support.conversations import VOCABULARY, ConversationClient, ConversationDaemon
 
 OLD_VERBS = [verb.word for verb in VERBS.values() if verb.old]
 MAX_LINE = 4096
@@ -118,7 +119,7 @@ def test_each_message_has_exactly_one_reply(messages: list[bytes]) -> None:
     daemon = ConversationDaemon()
     session = Session(b"websocket:1", "websocket")
     daemon.state.registry.add(session)
-    talk = MessageConversation(daemon.state, session, daemon.policy, daemon.outbox)
+    talk = MessageConversation(daemon.state, session, daemon.policy, daemon.outbox, VOCABULARY)
     for message in messages:
         replies = talk.receive(message, daemon.now)
         if talk.more:

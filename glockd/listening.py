@@ -1,0 +1,124 @@
+"""From options to sockets, each with who answers on it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, cast
+
+from glockd.config import SOCKETS, Config
+from glockd.doors import Answers
+from glockd.net.peer import Peer
+from glockd.net.porch import Porch
+from glockd.net.tls import Tls
+from glockd.process.sockets import BACKLOG, UnixSocket, bound_keepalive, inherited_sockets, listen_ip
+from glockd.service import Service
+
+# The protocols that are offered in a TLS handshake (RFC 7301, ALPN), by kind of socket; the others negotiate none.
+ALPN: dict[str, Sequence[str]] = {"http": ("http/1.1",)}
+
+
+class Listener(NamedTuple):
+    """A socket that listens."""
+
+    kind: str
+    server: asyncio.Server
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens; a port that was left to the system is the one it became."""
+        return [_name(sock) for sock in self.server.sockets]
+
+
+class Listening:
+    """Every socket that listens.
+
+    Args:
+        config: where to listen.
+        service: the core at work.
+        tls: the certificate, if there is one.
+        answers: who answers on each kind of socket.
+    """
+
+    def __init__(self, config: Config, service: Service, tls: Tls | None, answers: Answers) -> None:
+        self._config = config
+        self._service = service
+        self._tls = tls
+        self._answers = answers
+        self._unix_socket: UnixSocket | None = None
+        self.listeners: list[Listener] = []
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it is listened, in words."""
+        return [address for listener in self.listeners for address in listener.addresses]
+
+    async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
+        """Listen on every address that the options name, and on the sockets that were handed over.
+
+        Args:
+            inherited: listening sockets with their kinds, instead of those that the options name of that kind.
+
+        Raises:
+            StartError: an address cannot be listened on.
+        """
+        config = self._config
+        sockets = list(inherited)
+        given = {kind for kind, _ in sockets}
+        for kind in SOCKETS:
+            if kind not in given:
+                found = [listen_ip(host, port) for host, port in config.addresses(kind)]
+                sockets += [(kind, sock) for sock in found if sock is not None]
+        if config.unix and "unix" not in given:
+            mode = int(config.unix_mode, 8)
+            self._unix_socket = UnixSocket(config.unix, mode, config.unix_owner, config.unix_group)
+            sockets.append(("unix", self._unix_socket.socket))
+        for kind, sock in sockets:
+            await self._serve(kind, sock)
+
+    async def _serve(self, kind: str, sock: socket.socket) -> None:
+        loop = self._service.loop
+        if kind == "unix":
+            server = await loop.create_unix_server(self._answers[kind], sock=sock, backlog=BACKLOG)
+        else:
+            bound_keepalive(sock, self._config.dead_peer_seconds)
+            server = await loop.create_server(self._on_ip(kind), sock=sock, backlog=BACKLOG)
+        self.listeners.append(Listener(kind, server))
+
+    def _on_ip(self, kind: str) -> Callable[[], asyncio.Protocol]:
+        """Who answers on an IP socket: behind TLS where that is asked for."""
+        config, answer = self._config, self._answers[kind]
+        if self._tls is None or kind not in config.tls_sockets:
+            return answer
+        context = self._tls.context(ALPN.get(kind, ()), verifies=kind in config.tls_client_ca_sockets)
+        return partial(Porch, self._service, context, cast(Callable[[], Peer], answer))
+
+    def close(self, *, but: str = "") -> None:
+        """Listen no more, but on sockets of the kind `but`."""
+        for kind, server in self.listeners:
+            if kind != but:
+                server.close()
+        self.listeners = [one for one in self.listeners if one.kind == but]
+
+    def remove(self) -> None:
+        """Take the Unix socket's file away."""
+        if self._unix_socket is not None:
+            self._unix_socket.remove()
+
+
+def handed_over(config: Config) -> list[tuple[str, socket.socket]]:
+    """The listening sockets that a service manager has handed over, each with its kind.
+
+    Raises:
+        StartError: a descriptor is no socket.
+    """
+    return inherited_sockets(config.ws)
+
+
+def _name(sock: socket.socket) -> str:
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return str(name)
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
