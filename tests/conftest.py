@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.doors.contract import parametrize_adapters
 from tests.support.conversations import ConversationDaemon
 from tests.support.daemons import Daemon, Pool, ProcessDaemon, Views
 from tests.support.process import Spawner
@@ -76,6 +77,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "transport" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("transports")
         metafunc.parametrize("transport", marker.args if marker else TRANSPORTS)
+    parametrize_adapters(metafunc)
 
 
 @pytest.fixture(scope="session")
