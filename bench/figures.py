@@ -21,7 +21,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -34,36 +33,15 @@ from glockd_tester.process import allow_open_files, resident_bytes
 from glockd_tester.replay import ask_counters
 from glockd_tester.server import GLOCKD, LocalServer, NotStarted
 
-SERVER_CORE, LOAD_CORE = 0, 1
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import against
+from bench.rows import IDLE_CONNECTIONS, LOAD_CORE, SERVER_CORE, Row, Run, get_many, middle, table
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 UVLOOP_ECHO = [sys.executable, str(REPOSITORY / "bench" / "uvloop_echo.py")]
 REFERENCE_PACKETS = 150_000  # a second, by the bare uvloop echo of the machine that figures are scaled to
 BIG_SESSION = 500_000  # locks of the one session that hangs up
-IDLE_CONNECTIONS = 8_000
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. `passed` is None for what is only told."""
-
-    what: str
-    target: str
-    measured: str
-    passed: bool | None
-
-
-@dataclass(frozen=True)
-class Run:
-    """How long and how often to measure."""
-
-    seconds: float
-    rounds: int
-    say: Callable[[str], None]
-
-
-def middle(values: Sequence[float]) -> str:
-    """The median with the range it comes from."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def pingpong_rate(address: Address, run: Run) -> float:
@@ -124,16 +102,6 @@ def websocket(run: Run) -> Iterator[Row]:
         middle(ratios),
         statistics.median(ratios) >= 0.45,
     )
-
-
-def get_many(peer: Peer, name: bytes, count: int) -> None:
-    """Hold `count` locks called `name`0, `name`1, …, asked for in packets of 200."""
-    for base in range(0, count, 200):
-        size = min(200, count - base)
-        peer.send(b"".join(b"g %b%d\n" % (name, number) for number in range(base, base + size)))
-        for _ in range(size):
-            if not (peer.receive_line(20.0) or b"").startswith(b"1 "):
-                raise SystemExit("a lock that nobody holds is refused")
 
 
 def memory_and_stall(run: Run) -> Iterator[Row]:
@@ -344,37 +312,18 @@ FIGURES: dict[str, Callable[[Run], Iterator[Row]]] = {
 
 
 @contextmanager
-def other_server(revision: str | None, command: str | None) -> Iterator[LocalServer | None]:
-    """The server to compare with: the tree of a git revision, or any command."""
+def other_tree(revision: str | None, command: str | None) -> Iterator[Callable[[], LocalServer]]:
+    """Starts the server to compare with: the tree of a git revision, or any command."""
     if command:
-        with LocalServer(command=shlex.split(command), core=SERVER_CORE) as server:
-            yield server
-    elif revision:
-        with tempfile.TemporaryDirectory(prefix="glockd-figures-") as folder:
-            archive = subprocess.run(
-                ["git", "-C", str(REPOSITORY), "archive", revision], capture_output=True, check=True
-            ).stdout
-            subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
-            environment = {"PYTHONPATH": folder}
-            with LocalServer(command=GLOCKD, core=SERVER_CORE, environment=environment) as server:
-                yield server
-    else:
-        yield None
-
-
-def against(other: LocalServer, name: str, run: Run) -> Iterator[Row]:
-    """Ping-pong and pipelined rates of this tree against another server."""
-    with LocalServer(core=SERVER_CORE) as server:
-        for what, measure in (("ping-pong", pingpong_rate), ("100 commands a packet", pipelined_rate)):
-            ratios = compared(measure, server, other, run, 2 * run.rounds)
-            yield Row(f"{what}, against {name}", "≥ 0.97", middle(ratios), statistics.median(ratios) >= 0.97)
-
-
-def table(rows: Sequence[Row]) -> str:
-    lines = ["| what | target | measured | |", "|---|---|---|---|"]
-    verdict = {True: "pass", False: "**fail**", None: ""}
-    lines += [f"| {row.what} | {row.target} | {row.measured} | {verdict[row.passed]} |" for row in rows]
-    return "\n".join(lines)
+        yield lambda: LocalServer(command=shlex.split(command), core=SERVER_CORE)
+        return
+    with tempfile.TemporaryDirectory(prefix="glockd-figures-") as folder:
+        archive = subprocess.run(
+            ["git", "-C", str(REPOSITORY), "archive", str(revision)], capture_output=True, check=True
+        ).stdout
+        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+        environment = {"PYTHONPATH": folder}
+        yield lambda: LocalServer(command=GLOCKD, core=SERVER_CORE, environment=environment)
 
 
 def machine() -> str:
@@ -424,13 +373,14 @@ def main(
     rows: list[Row] = []
     started = machine()
     try:
-        with other_server(revision, against_command) as other:
-            if other:
-                rows += against(other, f"`{revision or against_command}`", run)
-            else:
-                for name in only or FIGURES:
-                    console.print(f"[bold]{name}")
-                    rows += FIGURES[name](run)
+        if revision or against_command:
+            with other_tree(revision, against_command) as other:
+                servers = lambda: (LocalServer(core=SERVER_CORE), other())  # noqa: E731
+                rows += against.rows(servers, f"`{revision or against_command}`", run)
+        else:
+            for name in only or FIGURES:
+                console.print(f"[bold]{name}")
+                rows += FIGURES[name](run)
     except (load.NoCompiler, load.LoadFailed, NotStarted, OSError, ValueError) as problem:
         raise click.ClickException(str(problem)) from problem
     click.echo(f"{started}; {rounds} rounds of {seconds:g} s, medians\n\n{table(rows)}")
