@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests mostly wait for answers: twice as many at a time as there are processors.
+WORKERS ?= $$(( 2 * $$(nproc) ))
 
 # Where `make install` puts things; DESTDIR goes before all of it and is not part of the names in them.
 PREFIX ?= /usr/local
@@ -9,7 +11,7 @@ SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 LIBRARY = $(PREFIX)/lib/glockd
 
-.PHONY: install uninstall run test all venv dev format format-check lint types coverage explore bench chaos clean
+.PHONY: install uninstall run test quick figures faults all venv dev format format-check lint types coverage explore bench chaos clean
 
 $(VENV)/.run: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -28,7 +30,19 @@ run: venv
 	$(BIN)/glockd $(ARGS)
 
 test: dev
-	$(BIN)/python -X dev -m pytest $(ARGS)
+	$(BIN)/python -X dev -m pytest -n $(WORKERS) $(ARGS)
+
+# What needs no process of the daemon's own.
+quick: dev
+	$(BIN)/python -X dev -m pytest -q -n $(WORKERS) tests/core tests/doors/line/wire tests/house/test_layers.py $(ARGS)
+
+# What is judged by the time that it takes, on a machine that has nothing else to do; and the figures themselves.
+figures: dev
+	GLOCKD_FIGURES=1 $(BIN)/python -m pytest -m figures $(ARGS)
+	GLOCKD_FIGURES=1 $(BIN)/python -m pytest tests/doors/line/test_abuse.py
+	$(BIN)/python bench/figures.py
+	$(BIN)/python bench/python_client.py
+
 
 format: dev
 	$(BIN)/ruff format .
@@ -57,6 +71,9 @@ bench: dev
 
 chaos: dev
 	$(BIN)/glockd-tester chaos --seconds 60 $(ARGS)
+
+# All that docs/reliability.md tells of.
+faults: chaos
 	$(BIN)/glockd-tester faults
 	$(BIN)/python tools/fuzz.py --lines 3000000 --messages 500000
 	$(BIN)/python tools/mutants.py --seconds 390

@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "flags(*flags): command line of the shared daemon that the test talks to"
     )
     config.addinivalue_line("markers", "transports(*names): the transports that the test is meant for")
+    config.addinivalue_line("markers", "figures: judges by the time that something takes; for `make figures`")
     hear_signals()
 
 

@@ -335,6 +335,7 @@ def cost_of_a_wait(waiters: int, shape: str) -> float:
     return best
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("shape", ["plain", "somebody waits for me", "the holder waits too"])
 def test_a_wait_costs_the_same_behind_ten_and_behind_ten_thousand(shape: str) -> None:
     assert cost_of_a_wait(10_000, shape) < FACTOR * cost_of_a_wait(10, shape)
@@ -352,6 +353,7 @@ def cost_of_a_hand_over(waiters: int) -> float:
     return best
 
 
+@pytest.mark.figures
 def test_a_hand_over_costs_the_same_before_ten_and_before_ten_thousand() -> None:
     assert cost_of_a_hand_over(10_000) < FACTOR * cost_of_a_hand_over(10)
 

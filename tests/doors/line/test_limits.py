@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.clients import SocketClient, StreamClient, wait_until
 from tests.support.process import Glockd, Spawner, run_glockd
+from tests.support.timing import at_most
 
 
 def refused(client: SocketClient) -> None:
@@ -220,7 +221,7 @@ def test_running_out_of_descriptors_harms_nobody_inside(glockd: Spawner) -> None
         alice.says("sg tick").hears_a_line()
     carol = inside.pop()
     carol.says("wait 1 job").hears("0 Lock Get Failure: job")
-    assert cpu_seconds(daemon) - before < 0.5, "busy loop"
+    assert cpu_seconds(daemon) - before < at_most(0.5), "busy loop"
     # Room again: the crowd leaves, and two others.
     for sock in crowd:
         sock.close()
