@@ -13,7 +13,7 @@ from typing import Protocol
 TICK = 1
 
 # How many clients are looked at before others get their turn: some 1 ms.
-SLICE = 1000
+LOOKS_A_TURN = 1000
 
 
 class Watched(Protocol):
@@ -60,11 +60,11 @@ class Sweep:
         self._go_on(iter(list(self._watched)))
 
     def _go_on(self, rest: Iterator[Watched]) -> None:
-        some = list(islice(rest, SLICE))
+        some = list(islice(rest, LOOKS_A_TURN))
         for client in some:
             if client in self._watched and not client.look():
                 self.forget(client)
-        if len(some) == SLICE:
+        if len(some) == LOOKS_A_TURN:
             self._loop.call_soon(self._go_on, rest)
         elif self._timer is not None:
             self._then()

@@ -22,7 +22,7 @@ from tests.support.clients import Client
 from tests.support.daemons import Observer
 
 WALL = 1_700_000_000.0  # seconds since 1970 when the test's clock shows 0
-SLICE = 3  # how much is done in one go when a session ends; few, so that it takes several
+HOLDS_A_TURN = 3  # how much is done in one go when a session ends; few, so that it takes several
 
 
 VOCABULARY = Vocabulary()
@@ -183,7 +183,7 @@ class ConversationClient(Client):
         done = False
         while not done:
             events, done = daemon.state.end(
-                self.session, daemon.now, SLICE, why, KICKED if why is KICKED else "closed"
+                self.session, daemon.now, HOLDS_A_TURN, why, KICKED if why is KICKED else "closed"
             )
             daemon.outbox += events
             daemon.deliver()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from glockd.doors.line.wire.conversation import Conversation
     from glockd.service import Service
 
-# A client that waits is read until it has sent this much more, in bytes.
-BACKLOG = 65536
+# A client that waits is read until it has sent so many bytes more.
+UNREAD_MOST = 65536
 
 
 class Way(NamedTuple):
@@ -168,7 +168,7 @@ class Connection(Peer):
         if behind and not self._stuffed and not self._going_on:
             self._going_on = True
             self.service.loop.call_soon(self._go_on)
-        stop = self._stuffed or behind or (self.backlog() > BACKLOG and not self.looks.ending)
+        stop = self._stuffed or behind or (self.backlog() > UNREAD_MOST and not self.looks.ending)
         if stop != self._paused and not self.transport.is_closing():
             self._paused = stop
             if stop:

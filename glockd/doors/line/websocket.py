@@ -31,7 +31,7 @@ CLOSE_CODES = {
 }
 
 # So many bytes of one client are looked at before others get their turn: some hundred commands.
-TURN = 16384
+BYTES_A_TURN = 16384
 
 # What the library would log of each connection is not worth its time; the daemon logs what matters.
 _SILENT = logging.getLogger("glockd.websockets")
@@ -105,7 +105,7 @@ class WebSocketProtocol(Connection):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         self._traffic.received += len(data)
-        if self._unparsed or (len(data) > TURN and self.session is not None):
+        if self._unparsed or (len(data) > BYTES_A_TURN and self.session is not None):
             self._unparsed += data
             if not self.talk.more:
                 self._parse_some()
@@ -168,7 +168,7 @@ class WebSocketProtocol(Connection):
         self.regulate()
 
     def _parse_some(self) -> None:
-        data, self._unparsed = self._unparsed[:TURN], self._unparsed[TURN:]
+        data, self._unparsed = self._unparsed[:BYTES_A_TURN], self._unparsed[BYTES_A_TURN:]
         self._parse(data)
 
     def _parse(self, data: bytes) -> None:
