@@ -110,3 +110,46 @@ def test_deadlines_come_in_order_when_most_have_been_taken_away(seed: int) -> No
     left.sort(key=lambda item: item.deadline)
     assert [deadlines.pop(1.0) for _ in left] == left
     assert deadlines.pop(1.0) is None
+
+
+def test_an_alarm_is_set_anew_when_something_ends_before_all_else() -> None:
+    deadlines, first, second = Deadlines(), Item(), Item()
+    assert not deadlines.moved
+    deadlines.set(first, 5.0)
+    assert deadlines.moved
+    deadlines.moved = False
+    deadlines.set(second, 6.0)
+    deadlines.set(second, 5.0)  # as soon as the alarm that there is
+    assert not deadlines.moved
+    deadlines.set(second, 4.0)
+    assert deadlines.moved
+
+
+def test_a_deadline_put_off_or_taken_away_needs_no_alarm_before_the_old_one() -> None:
+    deadlines, first, second = Deadlines(), Item(), Item()
+    deadlines.set(first, 5.0)
+    deadlines.set(second, 7.0)
+    deadlines.moved = False
+    deadlines.clear(first)
+    deadlines.set(second, NEVER)
+    assert not deadlines.moved
+    deadlines.set(first, 9.0)  # it is the earliest, whatever was earlier before
+    assert deadlines.moved
+    deadlines.moved = False
+    deadlines.set(first, 11.0)
+    assert deadlines.moved
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from([NEVER, 1.0, 2.0, 3.0, "look"])), max_size=60)
+)
+def test_an_alarm_never_rings_too_late(steps: list[tuple[int, float | str]]) -> None:
+    """An alarm that is set when something has moved, and at any other time one likes, is never behind."""
+    deadlines, items, alarm = Deadlines(), [Item() for _ in range(4)], NEVER
+    for place, step in steps:
+        if isinstance(step, float):
+            deadlines.set(items[place], step)
+        if deadlines.moved or step == "look":
+            deadlines.moved = False
+            alarm = deadlines.next()
+        assert alarm <= min(item.deadline for item in items)
