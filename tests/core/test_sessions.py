@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from glockd.core.sessions import Registry
+from glockd.core.deadlines import NEVER
+from glockd.core.sessions import Concurrent, Owner, Registry, Session
 from glockd.core.state import State
-from tests.support.core import held_by, sessions, taken
+from tests.support.core import awaited_by, concurrents, held_by, queued, sessions, taken
 
 
 def test_a_session_keeps_a_tuple_for_one_hold_and_a_set_for_more() -> None:
@@ -63,3 +64,56 @@ def test_a_session_is_called_by_its_name_or_else_its_address() -> None:
     assert registry.named() == registry.find(b"address:2") == [alice]
     assert len(registry) == 2
     registry.remove(carol)
+
+
+def test_a_session_of_a_connection_is_as_small_as_can_be() -> None:
+    """Six fields, and tuples in them; ten thousand connections feel every byte."""
+    (alice, bob), table = sessions(2), State().exclusive
+    assert Session.__slots__ == ("address", "holds", "name", "since", "transport", "waiters")
+    assert not hasattr(alice, "__dict__")
+    taken(table, b"job", bob)
+    waiter = queued(table, b"job", alice)
+    assert awaited_by(alice) == (waiter,)
+    table.withdraw(waiter, 0.0)
+    assert awaited_by(alice) == ()
+
+
+def test_what_a_session_is_shows() -> None:
+    plain = Session(b"a", "unix", 1.0)
+    calls = Concurrent(b"b", "ldlm", "tcp", 2.0)
+    owner = Owner(b"c", "dispatch", 3.0)
+    assert [(one.door, one.transport, one.since) for one in (plain, calls, owner)] == [
+        ("line", "unix", 1.0),
+        ("ldlm", "tcp", 2.0),
+        ("dispatch", "", 3.0),
+    ]
+    assert [one.concurrent for one in (plain, calls, owner)] == [False, True, True]
+    assert [one.carried for one in (plain, calls, owner)] == [True, True, False]
+    assert owner.deadline == NEVER
+    assert not any(hasattr(one, "__dict__") for one in (plain, calls, owner))
+
+
+def test_waits_are_told_apart_in_the_order_in_which_they_began() -> None:
+    (alice,), (calls,), table = sessions(1), concurrents(1), State().exclusive
+    for name in (b"a", b"b", b"c"):
+        taken(table, name, alice)
+    first, second, third = (queued(table, name, calls) for name in (b"a", b"b", b"c"))
+    assert list(awaited_by(calls)) == [first, second, third]
+    table.withdraw(second, 0.0)
+    assert list(awaited_by(calls)) == [first, third]
+    table.release(b"a", alice, 0.0)
+    assert list(awaited_by(calls)) == [third]
+    table.withdraw(third, 0.0)
+    assert awaited_by(calls) == ()
+
+
+def test_connections_are_sessions_that_a_connection_carries() -> None:
+    registry, owner = Registry(), Owner(b"rest:1", "ldlm")
+    (calls,), (alice,) = concurrents(1), sessions(1)
+    for session in (owner, calls, alice):
+        registry.add(session)
+    assert (len(registry), registry.connections) == (3, 2)
+    registry.remove(owner)
+    registry.remove(calls)
+    registry.remove(calls)
+    assert (len(registry), registry.connections) == (1, 1)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Sequence
 
 from glockd.core.deadlines import NEVER
-from glockd.core.events import Queued
+from glockd.core.events import Granted, Queued
 from glockd.core.holds import Hold, Waiter
 from glockd.core.locks import LockTable
-from glockd.core.sessions import Session
+from glockd.core.sessions import Concurrent, Session
 
 
 def sessions(number: int) -> list[Session]:
     return [Session(b"address:%d" % serial) for serial in range(number)]
+
+
+def concurrents(number: int) -> list[Session]:
+    """Sessions that can act while they wait."""
+    return [Concurrent(b"calls:%d" % serial, "ldlm") for serial in range(number)]
 
 
 def taken(table: LockTable, name: bytes, session: Session, now: float = 0.0, **how: int) -> Hold:
@@ -21,10 +26,24 @@ def taken(table: LockTable, name: bytes, session: Session, now: float = 0.0, **h
     return hold
 
 
-def queued(table: LockTable, name: bytes, session: Session, now: float = 0.0, until: float = NEVER) -> Waiter:
-    outcome = table.wait(name, session, now, until)
+def queued(
+    table: LockTable,
+    name: bytes,
+    session: Session,
+    now: float = 0.0,
+    until: float = NEVER,
+    key: Hashable = None,
+) -> Waiter:
+    outcome = table.wait(name, session, now, until, key=key)
     assert isinstance(outcome, Queued)
     return outcome.waiter
+
+
+def turns(events: Sequence[object] | None) -> list[tuple[Session, Hashable]]:
+    """Whose turn has come, and the key of what each holds now."""
+    granted = [event for event in events or () if isinstance(event, Granted)]
+    assert len(granted) == len(events or ())
+    return [(event.waiter.session, event.hold.key) for event in granted]
 
 
 def held_by(session: Session) -> Collection[Hold]:
