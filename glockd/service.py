@@ -151,7 +151,7 @@ class Service:
     def take_stock(self) -> None:
         """Once a second: see how near the limits are, and tell the log who was refused."""
         policy = self.policy
-        policy.consider(self.state.exclusive.held + self.state.shared.held)
+        policy.consider(self.state.held)
         refused: Counter[str] = Counter(policy.refused)
         if refused != self._refused:
             self.outbox.append(Refusals(refused - self._refused))
