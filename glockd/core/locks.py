@@ -1,4 +1,4 @@
-"""How holds and waits begin, and how a lock is given back."""
+"""Locks and pools: how holds of them and waits for them begin, and how a lock is given back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is connected, and what clients call themselves."""
+"""Who can hold locks: sessions that a connection carries, owners that live by a deadline; and what they call themselves."""
 
 from __future__ import annotations
 

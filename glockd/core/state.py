@@ -13,7 +13,6 @@ from glockd.core.locks import LockTable
 from glockd.core.sessions import Owner, Registry, Session
 from glockd.core.stats import Stats
 
-
 # The namespaces: locks of the line language, LDLM and Locket; counted shared locks; work; numbered slots; long-running
 # processes; booked windows.
 KINDS = ("exclusive", "shared", "items", "slots", "lrps", "windows")
@@ -65,7 +64,7 @@ class State:
         return self.deadlines.next()
 
     def extend(self, owner: Owner, deadline: float) -> None:
-        """Let an owner live until `deadline`, in monotonic seconds, whatever was said before; NEVER: until it is ended."""
+        """Let an owner live until `deadline`, in monotonic seconds, or for NEVER until it is ended."""
         self.deadlines.set(owner, deadline)
 
     def expire(self, now: float, most: int) -> list[Event]:

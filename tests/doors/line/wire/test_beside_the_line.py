@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from glockd.doors.line.wire.language import VERBS
 from glockd.doors.line.wire.lines import LineConversation
 from glockd.policy import Policy
 from glockd.web.metrics import Metrics
+from tests.support.conversations import VOCABULARY
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def state() -> State:
 def alice(state: State) -> LineConversation:
     session = Session(b"alice")
     state.registry.add(session)
-    return LineConversation(state, session, Policy(), deque())
+    return LineConversation(state, session, Policy(), deque(), VOCABULARY)
 
 
 @pytest.fixture
@@ -46,6 +48,10 @@ def shown(state: State) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
         for family in metrics.collect()
         for sample in family.samples
     }
+
+
+def limit(talk: LineConversation, **limits: int) -> None:
+    talk.policy.obey(replace(talk.policy.config, **limits), ())  # type: ignore[arg-type]
 
 
 def test_connections_are_what_has_one(state: State, alice: LineConversation, owner: Owner) -> None:
@@ -115,8 +121,7 @@ def test_a_pool_counts_where_tables_are_told_apart(state: State, owner: Owner) -
 def test_holds_and_waits_of_pools_count_towards_the_limits(
     state: State, alice: LineConversation, owner: Owner
 ) -> None:
-    alice.policy.max_locks = 2
-    alice.policy.consider(0)
+    limit(alice, max_locks=2)
     items = state.tables["items"]
     for unit in range(2):
         items.offer(b"jobs", unit, unit, 0.0)
@@ -127,7 +132,7 @@ def test_holds_and_waits_of_pools_count_towards_the_limits(
     assert alice.receive(b"g job\n", 0.0) == b"1 Lock Get Success: job\r\n"
     state.exclusive.drop(state.exclusive.holds(b"job")[0], 0.0)
     state.exclusive.take(b"job", owner, 0.0)
-    alice.policy.max_locks, alice.policy.max_waiters = 9, 1
+    limit(alice, max_locks=9, max_waiters=1)
     items.take_unit(b"jobs", owner, 0.0)
     assert isinstance(items.wait(b"jobs", owner, 2.0, 99.0, key=ANY), Queued)
     assert alice.receive(b"wait 9 job\n", 0.0) == b"0 Too Many Waiters: job\n"
