@@ -9,11 +9,12 @@ from itertools import count
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from glockd.core.events import Event, Granted
+from glockd.core.events import Event, Granted, Queued, Refused
 from glockd.core.holds import WHOLE
 from glockd.core.locks import LockTable
 from glockd.core.sessions import Concurrent, Owner, Session
 from glockd.core.state import State
+from glockd.core.units import ANY
 from tests.core.model import ALL, KINDS, Kind, Model, ModelHold, ModelWaiter, Turn, Where
 
 # Which sessions, by their slots: four that say nothing while they wait, one with calls side by side, one owner.
@@ -97,6 +98,76 @@ class SideBySide(RuleBasedStateMachine):
             assert event.holders == turn.waiter.holders
             turn.hold.token = self.new_token(event.hold.token)
             self.counted[turn.hold.where[0], "granted"] += 1
+
+    # Taking and waiting
+
+    def take(
+        self,
+        slot: int,
+        where: Where,
+        wanted: int,
+        limit: int,
+        key: Hashable = None,
+        *,
+        overtake: bool = False,
+    ) -> bool:
+        table, session = self.table(where), self.sessions[slot]
+        if self.model.holds_under(where, slot, key):
+            return False  # the line language asks before it takes
+        in_line = bool(self.model.line(where)) and not overtake
+        fits = not in_line and self.model.fits(where, wanted, limit)
+        hold = table.take(where[1], session, self.now, core_units(wanted), core_units(limit), key, overtake)
+        assert (hold is not None) == fits
+        if hold is not None:
+            weight = self.model.weight(where, wanted)
+            self.model.holds.append(ModelHold(where, slot, key, weight, self.new_token(hold.token)))
+        return fits
+
+    def take_or_wait(
+        self, slot: int | None, where: Where, wanted: int, limit: int, patience: float, key: Hashable = None
+    ) -> None:
+        if slot is None or self.take(slot, where, wanted, limit, key):
+            return
+        if self.model.holds_under(where, slot, key) and wanted < ALL:
+            return  # it has what it wants; only a reader that wants the whole is left to the core
+        self.wait_for(ModelWaiter(where, slot, key, wanted, limit, self.deadline(patience)))
+
+    def wait_for(self, waiter: ModelWaiter) -> None:
+        """Stand in line, and see that it is refused just if it can never be granted."""
+        (kind, name), model = waiter.where, self.model
+        stuck_before = not self.nobody_is_stuck()
+        model.waiters.append(waiter)
+        answer = self.table(waiter.where).wait(
+            name,
+            self.sessions[waiter.slot],
+            self.now,
+            waiter.deadline,
+            core_units(waiter.units),
+            core_units(waiter.limit),
+            waiter.key,
+        )
+        waiter.real = answer.waiter
+        assert answer.waiter.session is self.sessions[waiter.slot]
+        if waiter.slot not in PLAIN or model.can_ever_be_granted(waiter):
+            assert isinstance(answer, Queued)
+        elif not stuck_before:
+            assert isinstance(answer, Refused)
+        if isinstance(answer, Refused):
+            assert answer.cycle[0] is self.sessions[waiter.slot]
+            self.check_cycle(answer.cycle)
+            model.waiters.remove(waiter)
+            self.counted[kind, "refused"] += 1
+
+    def check_cycle(self, cycle: tuple[Session, ...]) -> None:
+        """Each one waits for a lock that the next one holds (the model still has the refused one in line)."""
+        for one, other in zip(cycle, (*cycle[1:], cycle[0]), strict=True):
+            waits = [waiter for waiter in self.model.waiters if self.sessions[waiter.slot] is one]
+            held = [hold for hold in self.model.holds if self.sessions[hold.slot] is other]
+            assert any(
+                waiter.where == hold.where and (waiter.where != POOL or waiter.key in (ANY, hold.key))
+                for waiter in waits
+                for hold in held
+            )
 
     def timed(self) -> list[tuple[float, ModelHold | ModelWaiter | int]]:
         """All that has a deadline, soonest first; an owner is its slot."""

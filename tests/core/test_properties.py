@@ -7,12 +7,12 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import initialize, rule
 
-from glockd.core.events import Event, Expired, Granted, Lapsed, Queued, Refused, TimedOut
-from glockd.core.sessions import Owner, Session
+from glockd.core.events import Event, Expired, Granted, Lapsed, TimedOut
+from glockd.core.sessions import Owner
 from glockd.core.units import ANY
-from tests.core.machine import OWNER, PLAIN, POOL, SIZED, SLOTS, SideBySide, core_units
+from tests.core.machine import OWNER, POOL, SIZED, SLOTS, SideBySide, core_units
 from tests.core.model import ALL, ModelHold, ModelWaiter, Turn, Where
 
 # Which of those who can, by number. What is drawn must not depend on what is held, since it is left open in
@@ -23,167 +23,8 @@ seconds = st.sampled_from([1, 20, math.inf, math.inf])
 units = st.integers(0, 2)
 
 
-class Core(SideBySide):
-    """Random sessions do random things to the core and to the model."""
-
-    # Taking and waiting
-
-    def take(
-        self,
-        slot: int,
-        where: Where,
-        wanted: int,
-        limit: int,
-        key: Hashable = None,
-        *,
-        overtake: bool = False,
-    ) -> bool:
-        table, session = self.table(where), self.sessions[slot]
-        if self.model.holds_under(where, slot, key):
-            return False  # the line language asks before it takes
-        in_line = bool(self.model.line(where)) and not overtake
-        fits = not in_line and self.model.fits(where, wanted, limit)
-        hold = table.take(where[1], session, self.now, core_units(wanted), core_units(limit), key, overtake)
-        assert (hold is not None) == fits
-        if hold is not None:
-            weight = self.model.weight(where, wanted)
-            self.model.holds.append(ModelHold(where, slot, key, weight, self.new_token(hold.token)))
-        return fits
-
-    def take_or_wait(
-        self, slot: int | None, where: Where, wanted: int, limit: int, patience: float, key: Hashable = None
-    ) -> None:
-        if slot is None or self.take(slot, where, wanted, limit, key):
-            return
-        if self.model.holds_under(where, slot, key) and wanted < ALL:
-            return  # it has what it wants; only a reader that wants the whole is left to the core
-        self.wait_for(ModelWaiter(where, slot, key, wanted, limit, self.deadline(patience)))
-
-    def wait_for(self, waiter: ModelWaiter) -> None:
-        """Stand in line, and see that it is refused just if it can never be granted."""
-        (kind, name), model = waiter.where, self.model
-        stuck_before = not self.nobody_is_stuck()
-        model.waiters.append(waiter)
-        answer = self.table(waiter.where).wait(
-            name,
-            self.sessions[waiter.slot],
-            self.now,
-            waiter.deadline,
-            core_units(waiter.units),
-            core_units(waiter.limit),
-            waiter.key,
-        )
-        waiter.real = answer.waiter
-        assert answer.waiter.session is self.sessions[waiter.slot]
-        if waiter.slot not in PLAIN or model.can_ever_be_granted(waiter):
-            assert isinstance(answer, Queued)
-        elif not stuck_before:
-            assert isinstance(answer, Refused)
-        if isinstance(answer, Refused):
-            assert answer.cycle[0] is self.sessions[waiter.slot]
-            self.check_cycle(answer.cycle)
-            model.waiters.remove(waiter)
-            self.counted[kind, "refused"] += 1
-
-    def check_cycle(self, cycle: tuple[Session, ...]) -> None:
-        """Each one waits for a lock that the next one holds (the model still has the refused one in line)."""
-        for one, other in zip(cycle, (*cycle[1:], cycle[0]), strict=True):
-            waits = [waiter for waiter in self.model.waiters if self.sessions[waiter.slot] is one]
-            held = [hold for hold in self.model.holds if self.sessions[hold.slot] is other]
-            assert any(
-                waiter.where == hold.where and (waiter.where != POOL or waiter.key in (ANY, hold.key))
-                for waiter in waits
-                for hold in held
-            )
-
-    @rule(pick=picks, name=names)
-    def get(self, pick: int, name: bytes) -> None:
-        slot = self.actor(pick)
-        if slot is not None:
-            self.take(slot, ("exclusive", name), ALL, ALL)
-
-    @rule(pick=picks, name=names)
-    def get_shared(self, pick: int, name: bytes) -> None:
-        slot = self.actor(pick)
-        if slot is not None:
-            self.take(slot, ("shared", name), 1, ALL, overtake=True)
-
-    @rule(pick=picks, name=names, patience=seconds)
-    def wait(self, pick: int, name: bytes, patience: float) -> None:
-        self.take_or_wait(self.actor(pick), ("exclusive", name), ALL, ALL, patience)
-
-    @rule(pick=picks, name=names, patience=seconds)
-    def read(self, pick: int, name: bytes, patience: float) -> None:
-        self.take_or_wait(self.actor(pick), ("exclusive", name), 1, ALL, patience)
-
-    @rule(pick=picks, name=names, limit=st.integers(1, 4), patience=seconds)
-    def share(self, pick: int, name: bytes, limit: int, patience: float) -> None:
-        self.take_or_wait(self.actor(pick), ("shared", name), 1, limit, patience)
-
-    @rule(
-        pick=picks, key=st.integers(1, 3), size=st.integers(1, 4), wanted=st.sampled_from([1, 2, 3, 4, ALL])
-    )
-    def take_units(self, pick: int, key: int, size: int, wanted: int) -> None:
-        """A sized lock, of which a session may hold several units, each under a key of its own."""
-        slot, table, model = self.actor(pick), self.table(SIZED), self.model
-        if slot is None:
-            return
-        if not model.held(SIZED):
-            model.sizes[SIZED] = size
-        else:
-            assert table.size(b"sized") == model.sizes.get(SIZED)
-        same = model.size(SIZED) in (ALL, size)
-        fits = not model.line(SIZED) and model.fits(SIZED, wanted, size)
-        taken = model.holds_under(SIZED, slot, key)
-        try:
-            hold = table.take(b"sized", self.sessions[slot], self.now, core_units(wanted), key=key, size=size)
-        except ValueError:
-            assert not same or (taken and fits)
-            return
-        assert same
-        assert not (taken and fits)
-        assert (hold is not None) == fits
-        if hold is not None:
-            weight = model.weight(SIZED, wanted)
-            model.holds.append(ModelHold(SIZED, slot, key, weight, self.new_token(hold.token)))
-
-    @rule(
-        pick=picks,
-        key=st.sampled_from([None, 1, 2]),
-        wanted=st.sampled_from([1, 2, 3, ALL]),
-        patience=seconds,
-    )
-    def wait_for_units(self, pick: int, key: int | None, wanted: int, patience: float) -> None:
-        if self.model.held(SIZED):
-            self.take_or_wait(self.actor(pick), SIZED, wanted, ALL, patience, key)
-
-    # Pools
-
-    @rule(unit=units, rank=st.integers(0, 2))
-    def offer(self, unit: int, rank: float) -> None:
-        granted = self.table(POOL).offer(b"pool", unit, rank, self.now)
-        self.expect_turns(granted, self.model.offer(POOL, unit, rank))
-
-    @rule(unit=units)
-    def retire(self, unit: int) -> None:
-        known = self.model.retire(POOL, unit)
-        assert self.table(POOL).retire(b"pool", unit) == known
-        self.retired |= known
-
-    @rule(pick=picks, wanted=st.sampled_from([ANY, ANY, 0, 1]), patience=seconds, stays=st.booleans())
-    def take_unit(self, pick: int, wanted: Hashable, patience: float, stays: bool) -> None:
-        slot, table, model = self.actor(pick), self.table(POOL), self.model
-        if slot is None:
-            return
-        unit = model.next_unit(POOL, wanted)
-        hold = table.take_unit(b"pool", self.sessions[slot], self.now, wanted)
-        assert (None if hold is None else hold.key) == unit
-        if hold is not None:
-            assert unit is not None
-            model.free.remove((POOL, unit))
-            model.holds.append(ModelHold(POOL, slot, unit, 1, self.new_token(hold.token)))
-        elif stays and (wanted is ANY or table.find(b"pool", wanted)):
-            self.wait_for(ModelWaiter(POOL, slot, wanted, 1, ALL, self.deadline(patience)))
+class Endings(SideBySide):
+    """What befalls holds and waits of any kind."""
 
     # Coming back
 
@@ -230,8 +71,16 @@ class Core(SideBySide):
     @rule(pick=picks)
     def release(self, pick: int) -> None:
         hold = self.their_hold(pick)
-        if hold is None:
-            return
+        if hold is not None:
+            self.give_back(hold)
+
+    @rule(pick=picks)
+    def release_what_is_waited_for(self, pick: int) -> None:
+        awaited = [hold for hold in self.model.holds if self.acts(hold.slot) and self.model.line(hold.where)]
+        if awaited:
+            self.give_back(awaited[pick % len(awaited)])
+
+    def give_back(self, hold: ModelHold) -> None:
         table, name = self.table(hold.where), hold.where[1]
         granted: Sequence[Granted] | None
         if hold.key is None:
@@ -354,5 +203,122 @@ class Core(SideBySide):
             assert self.state.expire(math.nextafter(soonest, 0), 100) == []
 
 
-TestCore = Core.TestCase
-TestCore.settings = settings(max_examples=max(300, settings().max_examples))
+class Locks(Endings):
+    """Exclusive locks, readers, and counted shared locks."""
+
+    @rule(pick=picks, name=names)
+    def get(self, pick: int, name: bytes) -> None:
+        slot = self.actor(pick)
+        if slot is not None:
+            self.take(slot, ("exclusive", name), ALL, ALL)
+
+    @rule(pick=picks, name=names)
+    def get_shared(self, pick: int, name: bytes) -> None:
+        slot = self.actor(pick)
+        if slot is not None:
+            self.take(slot, ("shared", name), 1, ALL, overtake=True)
+
+    @rule(pick=picks, name=names, patience=seconds)
+    def wait(self, pick: int, name: bytes, patience: float) -> None:
+        self.take_or_wait(self.actor(pick), ("exclusive", name), ALL, ALL, patience)
+
+    @rule(pick=picks, name=names, patience=seconds)
+    def read(self, pick: int, name: bytes, patience: float) -> None:
+        self.take_or_wait(self.actor(pick), ("exclusive", name), 1, ALL, patience)
+
+    @rule(pick=picks, name=names, limit=st.integers(1, 4), patience=seconds)
+    def share(self, pick: int, name: bytes, limit: int, patience: float) -> None:
+        self.take_or_wait(self.actor(pick), ("shared", name), 1, limit, patience)
+
+
+class Sizes(Endings):
+    """A sized lock, of which a session may hold several units, each under a key of its own."""
+
+    @rule(
+        pick=picks, key=st.integers(1, 3), size=st.integers(1, 4), wanted=st.sampled_from([1, 2, 3, 4, ALL])
+    )
+    def take_units(self, pick: int, key: int, size: int, wanted: int) -> None:
+        """A sized lock, of which a session may hold several units, each under a key of its own."""
+        slot, table, model = self.actor(pick), self.table(SIZED), self.model
+        if slot is None:
+            return
+        if not model.held(SIZED):
+            model.sizes[SIZED] = size
+        else:
+            assert table.size(b"sized") == model.sizes.get(SIZED)
+        same = model.size(SIZED) in (ALL, size)
+        fits = not model.line(SIZED) and model.fits(SIZED, wanted, size)
+        taken = model.holds_under(SIZED, slot, key)
+        try:
+            hold = table.take(b"sized", self.sessions[slot], self.now, core_units(wanted), key=key, size=size)
+        except ValueError:
+            assert not same or (taken and fits)
+            return
+        assert same
+        assert not (taken and fits)
+        assert (hold is not None) == fits
+        if hold is not None:
+            weight = model.weight(SIZED, wanted)
+            model.holds.append(ModelHold(SIZED, slot, key, weight, self.new_token(hold.token)))
+
+    @rule(
+        pick=picks,
+        key=st.sampled_from([None, 1, 2]),
+        wanted=st.sampled_from([1, 2, 3, ALL]),
+        patience=seconds,
+    )
+    def wait_for_units(self, pick: int, key: int | None, wanted: int, patience: float) -> None:
+        if self.model.held(SIZED):
+            self.take_or_wait(self.actor(pick), SIZED, wanted, ALL, patience, key)
+
+
+class Pools(Endings):
+    """A pool, and a lock that those who hold its units wait for."""
+
+    @initialize(rank=st.integers(0, 2))
+    def begin(self, rank: float) -> None:
+        self.offer(0, rank)
+        self.offer(1, 1)
+
+    @rule(unit=units, rank=st.integers(0, 2))
+    def offer(self, unit: int, rank: float) -> None:
+        granted = self.table(POOL).offer(b"pool", unit, rank, self.now)
+        self.expect_turns(granted, self.model.offer(POOL, unit, rank))
+
+    @rule(unit=units)
+    def retire(self, unit: int) -> None:
+        known = self.model.retire(POOL, unit)
+        assert self.table(POOL).retire(b"pool", unit) == known
+        self.retired |= known
+
+    @rule(pick=picks, wanted=st.sampled_from([ANY, ANY, 0, 1]), patience=seconds, stays=st.booleans())
+    def take_unit(self, pick: int, wanted: Hashable, patience: float, stays: bool) -> None:
+        slot, table, model = self.actor(pick), self.table(POOL), self.model
+        if slot is None:
+            return
+        unit = model.next_unit(POOL, wanted)
+        hold = table.take_unit(b"pool", self.sessions[slot], self.now, wanted)
+        assert (None if hold is None else hold.key) == unit
+        if hold is not None:
+            assert unit is not None
+            model.free.remove((POOL, unit))
+            model.holds.append(ModelHold(POOL, slot, unit, 1, self.new_token(hold.token)))
+        elif stays and (wanted is ANY or table.find(b"pool", wanted)):
+            self.wait_for(ModelWaiter(POOL, slot, wanted, 1, ALL, self.deadline(patience)))
+
+    @rule(pick=picks, patience=seconds)
+    def wait_for_a_lock(self, pick: int, patience: float) -> None:
+        self.take_or_wait(self.actor(pick), ("exclusive", b""), ALL, ALL, patience)
+
+
+class Everything(Locks, Sizes, Pools):
+    """All of it at once."""
+
+
+TestLocks = Locks.TestCase
+TestSizes = Sizes.TestCase
+TestPools = Pools.TestCase
+TestEverything = Everything.TestCase
+for case in (TestLocks, TestSizes, TestPools, TestEverything):
+    # Long runs: only where much is held and waited for has anybody a turn.
+    case.settings = settings(max_examples=max(150, settings().max_examples), stateful_step_count=200)
