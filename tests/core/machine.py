@@ -135,7 +135,7 @@ class SideBySide(RuleBasedStateMachine):
     def wait_for(self, waiter: ModelWaiter) -> None:
         """Stand in line, and see that it is refused just if it can never be granted."""
         (kind, name), model = waiter.where, self.model
-        stuck_before = not self.nobody_is_stuck()
+        stuck_before = model.stuck()
         model.waiters.append(waiter)
         answer = self.table(waiter.where).wait(
             name,
@@ -148,7 +148,7 @@ class SideBySide(RuleBasedStateMachine):
         )
         waiter.real = answer.waiter
         assert answer.waiter.session is self.sessions[waiter.slot]
-        if waiter.slot not in PLAIN or model.can_ever_be_granted(waiter):
+        if waiter not in model.stuck():
             assert isinstance(answer, Queued)
         elif not stuck_before:
             assert isinstance(answer, Refused)
@@ -175,12 +175,6 @@ class SideBySide(RuleBasedStateMachine):
         ends: list[tuple[float, ModelHold | ModelWaiter | int]] = [(one.deadline, one) for one in timed]
         ends += [(deadline, slot) for slot, deadline in self.model.lives.items()]
         return sorted((one for one in ends if one[0] != math.inf), key=lambda one: one[0])
-
-    def nobody_is_stuck(self) -> bool:
-        waiters = [waiter for waiter in self.model.waiters if waiter.slot in PLAIN]
-        return all(map(self.model.can_ever_be_granted, waiters))
-
-    # What must always hold
 
     @invariant()
     def holders_and_waiters_are_as_in_the_model(self) -> None:
@@ -251,7 +245,7 @@ class SideBySide(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_in_vain(self) -> None:
-        assert self.retired or self.nobody_is_stuck()
+        assert self.retired or not self.model.stuck()
 
     @invariant()
     def the_next_deadline_is_the_soonest(self) -> None:

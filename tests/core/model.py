@@ -164,8 +164,8 @@ class Model:
 
     # Deadlocks
 
-    def can_ever_be_granted(self, waiter: ModelWaiter) -> bool:
-        """Play on: who can act gives everything back and leaves every line, leases end, the lines move.
+    def stuck(self) -> list[ModelWaiter]:
+        """Who can never have a turn. Play on: who can act gives everything back and leaves every line, leases end.
 
         In pools, units come back though they are retired, and what nobody holds may be offered by anybody.
         """
@@ -184,7 +184,7 @@ class Model:
             for where in {one.where for one in play.waiters if one.where[0] != "items"}:
                 moved |= bool(play.serve(where))
             going_on = moved
-        return waiter not in play.waiters
+        return play.waiters
 
     def _finds_a_unit(self, waiter: ModelWaiter, play: Model) -> bool:
         """Whether a unit that it would take has come free in the play, or is not held at all."""

@@ -321,4 +321,4 @@ TestPools = Pools.TestCase
 TestEverything = Everything.TestCase
 for case in (TestLocks, TestSizes, TestPools, TestEverything):
     # Long runs: only where much is held and waited for has anybody a turn.
-    case.settings = settings(max_examples=max(150, settings().max_examples), stateful_step_count=200)
+    case.settings = settings(max_examples=max(100, settings().max_examples), stateful_step_count=200)
