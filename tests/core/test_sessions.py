@@ -107,6 +107,24 @@ def test_waits_are_told_apart_in_the_order_in_which_they_began() -> None:
     assert awaited_by(calls) == ()
 
 
+def test_a_session_notes_its_waits() -> None:
+    """As the tables do in place for a session that waits for one lock."""
+    (alice,), (calls,), table = sessions(1), concurrents(1), State().exclusive
+    taken(table, b"job", alice)
+    first, second = (queued(table, b"job", calls) for _ in range(2))
+    noted = Session(b"noted")
+    noted.join(first)
+    assert awaited_by(noted) == (first,)
+    noted.leave(first)
+    assert awaited_by(noted) == ()
+    noted.join(first)
+    noted.join(second)
+    noted.leave(first)
+    assert list(awaited_by(noted)) == [second]
+    noted.leave(second)
+    assert awaited_by(noted) == ()
+
+
 def test_connections_are_sessions_that_a_connection_carries() -> None:
     registry, owner = Registry(), Owner(b"rest:1", "ldlm")
     (calls,), (alice,) = concurrents(1), sessions(1)
