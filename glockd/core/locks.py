@@ -161,12 +161,7 @@ class LockTable(Table):
             lock.units.join(waiter)
         cycle = deadlock.find_cycle(waiter, self._contended)
         if cycle is not None:
-            self._leave(lock, waiter)
-            self.stats.refused += 1
-            if self._note is not None:
-                names = " -> ".join(one.address.decode() for one in (*cycle, cycle[0]))
-                self._note(Record(REFUSED, now, waiter, 0.0, names))
-            return Refused(waiter, cycle)
+            return self._refuse(lock, waiter, now, cycle)
         self._deadlines.set(waiter, deadline)
         return Queued(waiter)
 
@@ -334,6 +329,14 @@ class LockTable(Table):
             return None
         weight, _ = _within(weight, limit, size)
         return self._grant(self._new_lock(name, size), key, session, weight, now, 0.0)
+
+    def _refuse(self, lock: Lock, waiter: Waiter, now: float, cycle: tuple[Session, ...]) -> Refused:
+        self._leave(lock, waiter)
+        self.stats.refused += 1
+        if self._note is not None:
+            names = " -> ".join(one.address.decode() for one in (*cycle, cycle[0]))
+            self._note(Record(REFUSED, now, waiter, 0.0, names))
+        return Refused(waiter, cycle)
 
     def _new_lock(self, name: bytes, size: int = WHOLE, units: Units | None = None) -> Lock:
         """A lock that nobody holds yet."""

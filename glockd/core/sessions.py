@@ -1,4 +1,4 @@
-"""Who can hold locks: sessions that a connection carries, owners that live by a deadline; and what they call themselves."""
+"""Who can hold locks: sessions that a connection carries, and owners that live by a deadline."""
 
 from __future__ import annotations
 
