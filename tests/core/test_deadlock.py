@@ -12,7 +12,7 @@ from glockd.core.locks import LockTable
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.core.units import ANY
-from tests.support.core import awaited_by, concurrents, held_by, queued, sessions, taken, turns
+from tests.support.core import awaited_by, concurrents, held_by, queued, sessions, steps, taken, turns
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
@@ -46,6 +46,19 @@ def test_a_session_that_can_act_while_it_waits_closes_no_circle() -> None:
     queued(table, b"a", others)
     assert table.stats.refused == 0
     assert turns(table.release(b"a", calls, 0.0)) == [(calls, "again")]
+
+
+def test_the_waits_of_a_session_that_has_very_many_cost_no_search() -> None:
+    table, (alice,), (calls,) = State().exclusive, sessions(1), concurrents(1)
+    taken(table, b"alices", alice)
+    taken(table, b"calls", calls)
+    queued(table, b"calls", alice)
+    costs = []
+    for number in range(300):
+        with steps() as counted:
+            queued(table, b"alices", calls, key=number)
+        costs.append(counted[0])
+    assert max(costs) < 100
 
 
 @pytest.mark.parametrize("wanted", [1, WHOLE])

@@ -315,10 +315,10 @@ class Everything(Locks, Sizes, Pools):
     """All of it at once."""
 
 
+# Long runs: only where much is held and waited for has anybody a turn.
+LONG = settings(max_examples=max(100, settings().max_examples), stateful_step_count=200)
 TestLocks = Locks.TestCase
 TestSizes = Sizes.TestCase
 TestPools = Pools.TestCase
 TestEverything = Everything.TestCase
-for case in (TestLocks, TestSizes, TestPools, TestEverything):
-    # Long runs: only where much is held and waited for has anybody a turn.
-    case.settings = settings(max_examples=max(100, settings().max_examples), stateful_step_count=200)
+TestLocks.settings = TestSizes.settings = TestPools.settings = TestEverything.settings = LONG

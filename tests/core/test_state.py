@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -16,7 +11,7 @@ from glockd.core.events import Granted, Lapsed, Queued, TimedOut
 from glockd.core.history import ORPHANED, History
 from glockd.core.sessions import Owner
 from glockd.core.state import State
-from tests.support.core import awaited_by, concurrents, held_by, queued, sessions, taken, turns
+from tests.support.core import awaited_by, concurrents, held_by, queued, sessions, steps, taken, turns
 
 
 def test_as_much_as_is_asked_for_ends_in_one_go() -> None:
@@ -210,20 +205,3 @@ def test_fifty_thousand_waits_end_in_slices_that_stay_small(names: int) -> None:
             break
     assert slices == waits // 1000
     assert (table.waiting, awaited_by(calls), table.contended()) == (0, (), [])
-
-
-@contextmanager
-def steps() -> Iterator[list[int]]:
-    """How many lines are run meanwhile."""
-    counted = [0]
-
-    def trace(frame: FrameType, event: str, arg: Any) -> Any:
-        counted[0] += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield counted
-    finally:
-        sys.settrace(before)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+import sys
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 from glockd.core.deadlines import NEVER
 from glockd.core.events import Granted, Queued
@@ -52,3 +56,20 @@ def held_by(session: Session) -> Collection[Hold]:
 
 def awaited_by(session: Session) -> Collection[Waiter]:
     return session.waiters
+
+
+@contextmanager
+def steps() -> Iterator[list[int]]:
+    """How many lines are run meanwhile."""
+    counted = [0]
+
+    def trace(frame: FrameType, event: str, arg: Any) -> Any:
+        counted[0] += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield counted
+    finally:
+        sys.settrace(before)
