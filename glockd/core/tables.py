@@ -192,6 +192,10 @@ class Table:
         self.stats.waited.add(now - waiter.since)
         if self._note is not None:
             self._note(Record(why, now, waiter, now - waiter.since, detail))
+        if lock.units is not None:
+            # Nobody waits for what is free, so nobody was kept from a unit.
+            self._forget(lock)
+            return ()
         return self._serve(lock, now)
 
     def lease(self, hold: Hold, deadline: float) -> None:
@@ -241,8 +245,7 @@ class Table:
 
     def _serve(self, lock: Lock, now: float) -> Sequence[Granted]:
         """Grant the lock to those in front who fit; forget it if nobody has to do with it any more."""
-        if not lock.waiters or lock.units is not None:
-            # In a pool nobody waits for what is free, and a unit that comes free is passed on at once.
+        if not lock.waiters:
             self._forget(lock)
             return ()
         granted: list[Granted] = []
