@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from glockd.core.deadlines import NEVER
-from glockd.core.events import Expired, Granted, TimedOut
+from glockd.core.events import Expired, Granted, Lapsed, TimedOut
 from glockd.core.history import KICKED, ORPHANED
 from glockd.notices import Connected, Disconnected, Kicked, Notice, Refusals
 
@@ -151,7 +151,7 @@ class Service:
     def take_stock(self) -> None:
         """Once a second: see how near the limits are, and tell the log who was refused."""
         policy = self.policy
-        policy.consider(self.state.exclusive.held + self.state.shared.held)
+        policy.consider(self.state.held)
         refused: Counter[str] = Counter(policy.refused)
         if refused != self._refused:
             self.outbox.append(Refusals(refused - self._refused))
@@ -175,6 +175,10 @@ class Service:
                 listener = self._listeners.get(hold.session)
                 if listener is not None:
                     listener.lost(hold, "expired")
+            case Lapsed(owner=owner):
+                listener = self._listeners.get(owner)
+                if listener is not None:
+                    listener.end("lapsed")
             case Kicked(session=session):
                 # Who asked for it may be among the kicked, and is still to be answered.
                 self.loop.call_soon(self._kick, session)

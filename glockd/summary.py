@@ -17,10 +17,9 @@ MOST = 5
 
 def line(state: State) -> str:
     """One line, as `systemctl status` shows it."""
-    waiting = state.exclusive.waiting + state.shared.waiting
     return (
-        f"{len(state.registry)} connections, {len(state.exclusive)} locks, "
-        f"{len(state.shared)} shared locks, {waiting} waiting"
+        f"{state.registry.connections} connections, {len(state.exclusive)} locks, "
+        f"{len(state.shared)} shared locks, {state.waiting} waiting"
     )
 
 
@@ -30,14 +29,14 @@ def summary(state: State, now: float) -> dict[str, object]:
     Args:
         now: monotonic seconds.
     """
-    tables = (state.exclusive, state.shared)
+    tables = state.shown()
     sessions = state.registry.sessions()
     busiest = heapq.nlargest(MOST, sessions, key=lambda session: len(session.holds))
     longest_lines = heapq.nlargest(
         MOST, (item for table in tables for item in table.lines()), key=lambda item: item[1]
     )
     return {
-        "connections": dict(Counter(session.transport for session in sessions)),
+        "connections": dict(Counter(session.transport for session in sessions if session.carried)),
         "locks": {table.kind: len(table) for table in tables},
         "waiting": {table.kind: table.waiting for table in tables},
         "longest_wait": {

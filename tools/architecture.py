@@ -16,8 +16,20 @@ WIDTH = 24  # of the names
 
 # In reading order; what is not named here comes behind, by name.
 ORDER = (
-    *("core", "names", "deadlines", "units", "holds", "pools", "sessions", "events", "history", "deadlock"),
-    *("locks", "stats", "state", "config", "bounds", "policy", "notices", "tokens", "reload", "service"),
+    *("core", "names", "deadlines", "units", "holds", "sessions", "events", "history", "stats"),
+    *(
+        "tables",
+        "deadlock",
+        "locks",
+        "state",
+        "config",
+        "bounds",
+        "policy",
+        "notices",
+        "tokens",
+        "reload",
+        "service",
+    ),
     *("net", "addresses", "peer", "gate", "sweep", "tls", "porch", "guard", "http", "grpc", "protobuf"),
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),

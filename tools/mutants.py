@@ -53,8 +53,8 @@ TESTS = (
     "tests/doors/line/wire/test_messages.py",
     "tests/doors/line/wire/test_pauses.py",
     "tests/doors/line/wire/test_properties.py",
-    "tests/core/test_parts.py",
-    "tests/core/test_properties.py",
+    *(f"tests/core/test_{one}.py" for one in ("names", "deadlines", "units", "sessions", "history", "stats")),
+    *(f"tests/core/test_{one}.py" for one in ("locks", "deadlock", "state", "properties")),
 )
 # Hypothesis is here already, and pytest would rather have come first.
 COMMAND = ("-q", "-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")

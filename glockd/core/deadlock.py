@@ -1,8 +1,13 @@
 """Waits that could never be granted, since nobody they depend on could ever act again.
 
 A session that waits cannot release anything. It can go on once the holds in its way, and in the way of those ahead of
-it in line, are gone, but for as many as its limit tolerates. A hold with a lease goes by itself. So the sessions that
-wait settle into those that can still go on, starting from the ones that do not wait at all, and the rest: deadlock.
+it in line, are gone, but for as many as its limit tolerates; who waits for any unit of a pool, once one of all the
+holds there is gone. A hold with a lease goes by itself, and a session that is `concurrent` may give back what it holds,
+or leave a line, while it waits. So the sessions that wait settle into those that can still go on, starting from the
+ones that do not wait at all, and the rest: deadlock.
+
+Units that are retired may leave sessions stuck that could go on when they began to wait. A new unit may help them, so
+who has to wait for them is not refused.
 """
 
 from __future__ import annotations
@@ -24,17 +29,16 @@ MANY = 64
 def find_cycle(waiter: Waiter, contended: Collection[Lock]) -> tuple[Session, ...] | None:
     """Who waits for whom in a circle because of `waiter`, who has just joined a line.
 
-    All who waited before must have been able to go on. Only who is waited for can close a circle, so most waits
-    cost no search, however long the lines.
+    Only who is waited for can close a circle, so most waits cost no search, however long the lines.
 
     Args:
         contended: every lock that somebody waits for.
 
     Returns:
-        The sessions of the circle, the waiter's first; or None if it can still be granted.
+        The sessions of the circle, the waiter's first; or None if it closes none.
     """
     session = waiter.session
-    if not _is_waited_for(session, contended):
+    if session.concurrent or not _is_waited_for(session, contended):
         return None
     stuck = _reachable(session)
     settled = False
@@ -58,9 +62,9 @@ def _is_waited_for(session: Session, contended: Collection[Lock]) -> bool:
 
 
 def _blockers(waiter: Waiter) -> Iterator[Hold]:
-    """The holds of the lock that stay until their session acts, and whose session waits."""
-    for hold in waiter.table.holds(waiter.name):
-        if hold.deadline == NEVER and hold.session.waiters:
+    """The holds in the waiter's way that stay until their session acts, and whose session waits."""
+    for hold in waiter.table.in_the_way(waiter):
+        if hold.deadline == NEVER and hold.session.waiters and not hold.session.concurrent:
             yield hold
 
 
@@ -79,19 +83,24 @@ def _reachable(session: Session) -> dict[Session, None]:
 
 def _can_go_on(waiter: Waiter, stuck: dict[Session, None]) -> bool:
     """Whether `waiter` will have its turn although the sessions in `stuck` do nothing."""
-    units = sum(hold.weight for hold in _blockers(waiter) if hold.session in stuck)
-    if not units:
+    weights = [hold.weight for hold in _blockers(waiter) if hold.session in stuck]
+    if not weights:
         return True
-    for ahead in waiter.table.waiters(waiter.name):
-        if units + ahead.weight > ahead.limit:
+    table, name = waiter.table, waiter.name
+    if table.units(name) is not None:
+        # Those ahead give back what they get: a unit that comes free at all comes to all who wait for it.
+        return len(weights) < len(table.in_the_way(waiter))
+    units = sum(weights)
+    for ahead in table.waiters(name):
+        if units + ahead.weight > ahead.limit and not ahead.session.concurrent:
             return False
         if ahead is waiter:
             break
     return True
 
 
-def _circle(session: Session, stuck: dict[Session, None]) -> tuple[Session, ...]:
-    """The shortest way from `session` back to itself."""
+def _circle(session: Session, stuck: dict[Session, None]) -> tuple[Session, ...] | None:
+    """The shortest way from `session` back to itself, if there is one."""
     came_from: dict[Session, Session] = {}
     todo = [session]
     for one in todo:
@@ -105,4 +114,4 @@ def _circle(session: Session, stuck: dict[Session, None]) -> tuple[Session, ...]
                 if hold.session in stuck and hold.session not in came_from:
                     came_from[hold.session] = one
                     todo.append(hold.session)
-    raise AssertionError("a deadlock without a circle")
+    return None

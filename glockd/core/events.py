@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from glockd.core.holds import Hold, Waiter
-    from glockd.core.sessions import Session
+    from glockd.core.sessions import Owner, Session
 
 
 class Granted(NamedTuple):
@@ -58,4 +58,11 @@ class Expired:
     hold: Hold
 
 
-Event = Granted | Queued | Refused | TimedOut | Leased | Expired
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """The time of an owner is over; it is there, with all it holds, until it is ended."""
+
+    owner: Owner
+
+
+Event = Granted | Queued | Refused | TimedOut | Leased | Expired | Lapsed

@@ -1,121 +1,32 @@
-"""Tables of locks: who holds them, who waits for them, and when that ends."""
+"""Locks and pools: how holds of them and waits for them begin, and how a lock is given back."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 
 from glockd.core import deadlock
-from glockd.core.deadlines import NEVER, Deadlines
+from glockd.core.deadlines import NEVER
 from glockd.core.events import Granted, Queued, Refused
-from glockd.core.history import (
-    CANCELLED,
-    EXPIRED,
-    GRANTED,
-    REFUSED,
-    RELEASED,
-    TIMED_OUT,
-    History,
-    Record,
-)
+from glockd.core.history import REFUSED, RELEASED, Record
 from glockd.core.holds import WHOLE, Hold, Lock, Waiter
 from glockd.core.sessions import Session
-from glockd.core.stats import TableStats
+from glockd.core.tables import Table
+from glockd.core.units import ANY, Units
 
 _new = object.__new__
-_new_tuple = tuple.__new__
+
+# What callers did wrong.
+_HELD_UNDER_KEY = "the lock is held under that key"
+_OTHER_SIZE = "the lock has another size"
+_IS_A_POOL = "the lock is a pool: its units are taken"
+_NO_POOL = "the lock is no pool"
+_NEVER_FITS = "more is wanted than may be held"
 
 
-class LockTable:
-    """One namespace of locks.
+class LockTable(Table):
+    """One namespace of locks and pools; `Table` has what its arguments are."""
 
-    Args:
-        kind: what the namespace is called: `exclusive` or `shared`.
-        tokens: gives the fencing tokens, each larger than all before; shared between tables, and must not raise.
-        deadlines: where leases and waits are put; shared between tables.
-        contended: the locks that somebody waits for; shared between tables, because a deadlock may run through both.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        tokens: Iterator[int],
-        deadlines: Deadlines,
-        contended: dict[Lock, None],
-        history: History | None = None,
-    ) -> None:
-        self.kind = kind
-        self.stats = TableStats()
-        self._note = None if history is None else history.add
-        self.waiting = 0  # how many sessions wait in line
-        self._more_holds = 0  # holds beyond the first one of each lock
-        self._tokens = tokens
-        self._deadlines = deadlines
-        self._contended = contended
-        self._locks: dict[bytes, Hold | Lock] = {}  # only what somebody holds
-
-    # What is held, for those who look
-
-    def __len__(self) -> int:
-        """How many names are held."""
-        return len(self._locks)
-
-    @property
-    def held(self) -> int:
-        """How many holds there are; a lock may have several."""
-        return len(self._locks) + self._more_holds
-
-    def names(self) -> list[bytes]:
-        """The names that are held, in the order in which they were first taken."""
-        return list(self._locks)
-
-    def __iter__(self) -> Iterator[bytes]:
-        """As `names`, one after the other, for who looks at some of very many; over when the table changes."""
-        return iter(self._locks)
-
-    def contended(self) -> list[bytes]:
-        """The names that somebody waits for, those first that have been waited for longest."""
-        return [lock.name for lock in self._contended if lock.table is self]
-
-    def holds(self, name: bytes) -> Sequence[Hold]:
-        """The holds of `name`, oldest first; none if it is free."""
-        found = self._locks.get(name)
-        if found is None:
-            return ()
-        return (found,) if type(found) is Hold else tuple(found.holds.values())
-
-    def waiters(self, name: bytes) -> Collection[Waiter]:
-        """Who waits for `name`, in the order of service; a view, not to be kept while the table changes."""
-        found = self._locks.get(name)
-        return found.waiters.keys() if type(found) is Lock else ()
-
-    def lines(self) -> Iterator[tuple[bytes, int]]:
-        """The locks that somebody waits for, and how many do."""
-        return ((lock.name, len(lock.waiters)) for lock in self._contended if lock.table is self)
-
-    def oldest_waiter(self) -> Waiter | None:
-        """Who has waited longest in this namespace."""
-        first = (next(iter(lock.waiters)) for lock in self._contended if lock.table is self)
-        return min(first, key=lambda waiter: waiter.since, default=None)
-
-    def count(self, name: bytes) -> int:
-        """How many holds `name` has."""
-        found = self._locks.get(name)
-        return 0 if found is None else 1 if type(found) is Hold else len(found.holds)
-
-    def is_held(self, name: bytes) -> bool:
-        """Whether anybody holds `name`."""
-        return name in self._locks
-
-    def find(self, name: bytes, key: Hashable) -> Hold | None:
-        """The hold of `name` under `key`, if there is one."""
-        found = self._locks.get(name)
-        if found is None:
-            return None
-        if type(found) is Hold:
-            return found if found.key is key or found.key == key else None
-        return found.holds.get(key)
-
-    # Taking
+    # Locks
 
     def take(
         self,
@@ -132,24 +43,25 @@ class LockTable:
 
         Args:
             now: monotonic seconds, from the caller; the core owns no clock.
-            weight: units from 1 up, or WHOLE.
+            weight: units from 1 up, or WHOLE; more than the lock's size count as its size.
             limit: how many units may be held with these; the lock's own size is in force besides.
             key: tells this hold from others of the lock; the session itself if none is given.
             overtake: do not mind those who wait.
-            size: how many units the lock has, for who takes it first; it keeps that size until it is free.
+            size: how many units the lock has, for whoever takes it first; it keeps that size until nobody holds it or
+                waits for it. `Table.size` tells it. On a lock that is held without a size it is one more limit.
 
         Returns:
             The hold, or None if it does not fit or somebody waits; nothing has changed then.
 
         Raises:
-            ValueError: the lock is held under that key; nothing has changed.
+            ValueError: the lock is held under that key, or has another size, or is a pool; nothing has changed.
         """
         found = self._locks.get(name)
         if key is None:
             key = session
         if found is None:
             if size != WHOLE:
-                return self._take_sized(name, session, now, min(weight, size), min(limit, size), key, size)
+                return self._take_sized(name, session, now, weight, limit, key, size)
             if weight > limit:
                 return None
             # As Hold(...), in place: this is the hot path, and the call would double its cost.
@@ -178,13 +90,19 @@ class LockTable:
         if type(found) is Hold:
             used = found.weight
         else:
+            if found.units is not None:
+                raise ValueError(_IS_A_POOL)
+            if found.size != WHOLE:
+                if size not in (WHOLE, found.size):
+                    raise ValueError(_OTHER_SIZE)
+                weight, limit = _within(weight, limit, found.size)
             if found.waiters and not overtake:
                 return None
-            used, weight, limit = found.used, min(weight, found.size), min(limit, found.size)
-        if used + weight > limit:
+            used = found.used
+        if used + weight > limit or used + weight > size:
             return None
         if self.find(name, key) is not None:
-            raise ValueError("the lock is held under that key")
+            raise ValueError(_HELD_UNDER_KEY)
         return self._grant(self._widen(name), key, session, weight, now, 0.0)
 
     def wait(
@@ -197,55 +115,63 @@ class LockTable:
         limit: int = WHOLE,
         key: Hashable = None,
     ) -> Queued | Refused:
-        """Stand in line for `name`, after `take` has said no.
+        """Stand in line for `name` after `take` has said no, or for a unit of a pool after `take_unit` has.
 
         Args:
+            now: monotonic seconds, from the caller.
             deadline: monotonic seconds until which to wait, or NEVER.
+            weight: as for `take`; a unit of a pool counts one, whatever is said here.
+            limit: as for `take`; without meaning for a pool.
+            key: of the hold to come; the session itself if none is given. For a pool the unit that is wanted, or ANY,
+                which makes the pool if it does not exist.
 
         Returns:
             Queued, or Refused if the wait could never be granted as long as everybody who waits goes on waiting; then
             nothing has changed.
 
         Raises:
-            ValueError: some of the lock is held under that key, and not the whole is wanted; nothing has changed.
+            ValueError: the session waits already and is not `concurrent`; `weight` is above `limit`; nobody holds the
+                lock; some of it is held under that key, and not the whole is wanted; the pool does not have that
+                unit, or it is free. Nothing has changed.
         """
-        if weight != WHOLE and self.find(name, session if key is None else key) is not None:
-            raise ValueError("the lock is held under that key")
-        lock = self._widen(name)
-        waiter = Waiter(
-            self,
-            name,
-            session if key is None else key,
-            session,
-            min(weight, lock.size),
-            min(limit, lock.size),
-            now,
-        )
+        if session.waiters and not session.concurrent:
+            raise ValueError("the session waits already")
+        if weight > limit:
+            raise ValueError(_NEVER_FITS)
+        if key is None:
+            key = session
+        lock = self._pool(name) if key is ANY else self._held(name)
+        if lock.units is not None:
+            _check_wanted(lock, lock.units, key)
+            weight, limit = 1, WHOLE
+        else:
+            if weight != WHOLE and key in lock.holds:
+                raise ValueError(_HELD_UNDER_KEY)
+            if lock.size != WHOLE:
+                weight, limit = _within(weight, limit, lock.size)
+        waiter = Waiter(self, name, key, session, weight, limit, now)
         lock.waiters[waiter] = None
-        session.waiters += (waiter,)
+        if session.waiters:
+            session.join(waiter)
+        else:
+            session.waiters = (waiter,)
         self._contended[lock] = None
         self.waiting += 1
+        if lock.units is not None:
+            lock.units.join(waiter)
         cycle = deadlock.find_cycle(waiter, self._contended)
         if cycle is not None:
-            self._leave(lock, waiter)
-            self.stats.refused += 1
-            if self._note is not None:
-                names = " -> ".join(one.address.decode() for one in (*cycle, cycle[0]))
-                self._note(Record(REFUSED, now, waiter, 0.0, names))
-            return Refused(waiter, cycle)
+            return self._refuse(lock, waiter, now, cycle)
         self._deadlines.set(waiter, deadline)
         return Queued(waiter)
 
-    # Giving back
+    def release(self, name: bytes, session: Session, now: float) -> Sequence[Granted] | None:
+        """Give back what `session` holds of `name` under no other key, and serve whoever waited longest.
 
-    def release(
-        self, name: bytes, session: Session, now: float, key: Hashable = None
-    ) -> Sequence[Granted] | None:
-        """Give `name` back and serve whoever waited longest.
+        For holds under keys of their own: `find`, see whose the hold is, then `drop`.
 
         Args:
             now: monotonic seconds, from the caller.
-            key: the hold to give up; the session's own if none is given.
 
         Returns:
             A `Granted` for every waiter whose turn it is now, mostly none; or None if there is no such hold, and then
@@ -254,10 +180,8 @@ class LockTable:
         found = self._locks.get(name)
         if found is None:
             return None
-        if key is None:
-            key = session
         if type(found) is Hold:
-            if found.key is not key and found.key != key:
+            if found.key is not session:
                 return None
             # As _end, in place: this is the hot path.
             del self._locks[name]
@@ -275,50 +199,126 @@ class LockTable:
             if note is not None:
                 note((found, now))
             return ()
-        hold = found.holds.get(key)
+        hold = found.holds.get(session)
         return None if hold is None else self._drop(found, hold, now, RELEASED, "")
 
-    def drop(self, hold: Hold, now: float, why: str = RELEASED, detail: str = "") -> Sequence[Granted]:
-        """End a hold that is in force and serve whoever waited longest.
+    # Pools
+
+    def offer(self, pool: bytes, unit: Hashable, rank: float, now: float) -> Sequence[Granted]:
+        """Put a unit into a pool, or give one that is there another rank; a retired one is there again.
+
+        A unit that is held has the new rank when it comes free. The pool is made if it does not exist, and stays as
+        long as it has units, holds or waiters.
 
         Args:
-            why: RELEASED, ORPHANED, EXPIRED or KICKED, for counters and history.
+            unit: its name, unique in the pool; anything hashable but None and ANY.
+            rank: the lowest is taken first; of equal ones, the one that has been free longest.
+            now: monotonic seconds, from the caller.
 
         Returns:
-            A `Granted` for every waiter whose turn it is now.
-        """
-        found = self._locks[hold.name]
-        if type(found) is Hold:
-            del self._locks[hold.name]
-            self._end(hold, now, why, detail)
-            return ()
-        return self._drop(found, hold, now, why, detail)
+            A `Granted` for whoever waited longest for the unit or for any, or nothing.
 
-    def withdraw(
-        self, waiter: Waiter, now: float, why: str = CANCELLED, detail: str = ""
-    ) -> Sequence[Granted]:
-        """Take a waiter out of the line.
+        Raises:
+            ValueError: it is a lock without units; or the unit is None or ANY. Nothing has changed.
+        """
+        if unit is None or unit is ANY:
+            raise ValueError("that is not a name for a unit")
+        lock = self._pool(pool)
+        assert lock.units is not None
+        lock.units.rank(unit, rank)
+        return () if unit in lock.holds else self._pass_on(lock, unit, now)
+
+    def retire(self, pool: bytes, unit: Hashable) -> bool:
+        """Take a unit out of a pool for good; whoever holds it keeps it until that hold ends.
+
+        Whoever waits for just this unit stays in line, in case it is offered again.
+
+        Returns:
+            Whether the pool had such a unit; if not, nothing has changed.
+
+        Raises:
+            ValueError: it is a lock without units.
+        """
+        found = self._locks.get(pool)
+        if found is None:
+            return False
+        lock, units = _opened(found)
+        known = units.retire(unit)
+        self._forget(lock)
+        return known
+
+    def take_unit(self, pool: bytes, session: Session, now: float, unit: Hashable = ANY) -> Hold | None:
+        """Hold a free unit of a pool at once, or not at all; it never overtakes, since nobody waits for what is free.
 
         Args:
-            why: CANCELLED, TIMED_OUT or ORPHANED, for counters and history.
+            now: monotonic seconds, from the caller.
+            unit: which one; ANY for the one with the lowest rank.
 
         Returns:
-            A `Granted` for every waiter that it had kept from its turn.
+            The hold, whose key is the unit; or None if there is no such free unit, and then nothing has changed.
+
+        Raises:
+            ValueError: it is a lock without units.
         """
-        lock = self._widen(waiter.name)
-        self._leave(lock, waiter)
-        if why is TIMED_OUT:
-            self.stats.timed_out += 1
+        found = self._locks.get(pool)
+        if found is None:
+            return None
+        lock, units = _opened(found)
+        taken = units.take(unit)
+        return None if taken is None else self._grant(lock, taken, session, 1, now, 0.0)
+
+    # What outlived the daemon
+
+    def restore(
+        self,
+        name: bytes,
+        session: Session,
+        key: Hashable,
+        weight: int,
+        token: int,
+        since: float,
+        deadline: float,
+        size: int = WHOLE,
+    ) -> Hold:
+        """Put a hold back as it was, with the token it had; nothing is noted or counted.
+
+        Whoever calls sees to it that the source of tokens starts above `token`: one that starts at the wall clock or
+        at a mark that was saved (see tokens.py) does if the token came from it. Holds of one lock are put back in
+        the order of their tokens. A unit of a pool is offered first, and retired afterwards if it was retired.
+
+        Args:
+            key: the session itself if None; in a pool the unit, which must be free.
+            weight: units from 1 up, or WHOLE; 1 in a pool.
+            since: monotonic seconds of the grant; below 0 if it came before the clock began.
+            deadline: monotonic seconds at which its lease ends, or NEVER.
+            size: that of the lock, for the first of its holds; WHOLE if it has none of its own.
+
+        Returns:
+            The hold, in force.
+
+        Raises:
+            ValueError: it does not fit beside what is held, or is held under that key; the lock has another size; the
+                unit is not free. Nothing has changed.
+        """
+        if key is None:
+            key = session
+        found = self._locks.get(name)
+        if weight != WHOLE and weight > size:
+            raise ValueError(_NEVER_FITS)
+        if found is not None:
+            self._make_room(self._widen(name), key, weight, size)
+        hold = Hold(self, name, key, session, weight, token, since)
+        if found is None and size == WHOLE:
+            self._locks[name] = hold
         else:
-            self.stats.cancelled += 1
-        self.stats.waited.add(now - waiter.since)
-        if self._note is not None:
-            self._note(Record(why, now, waiter, now - waiter.since, detail))
-        return self._serve(lock, now)
-
-    def lease(self, hold: Hold, deadline: float) -> None:
-        """Let a hold in force end at `deadline`, in monotonic seconds; NEVER takes the lease away."""
-        self._deadlines.set(hold, deadline)
+            lock = self._new_lock(name, size) if found is None else self._widen(name)
+            lock.holds[key] = hold
+            lock.used += weight
+            self._surplus += 1
+        session.add(hold)
+        if deadline != NEVER:
+            self._deadlines.set(hold, deadline)
+        return hold
 
     # Inside
 
@@ -327,85 +327,60 @@ class LockTable:
     ) -> Hold | None:
         if weight > limit:
             return None
-        lock = self._locks[name] = Lock(self, name, size)
-        return self._grant(lock, key, session, weight, now, 0.0)
+        weight, _ = _within(weight, limit, size)
+        return self._grant(self._new_lock(name, size), key, session, weight, now, 0.0)
 
-    def _widen(self, name: bytes) -> Lock:
-        """The lock `name` in its roomy form."""
-        found = self._locks[name]
-        if type(found) is Lock:
-            return found
-        lock = Lock(self, name)
-        lock.holds[found.key] = found
-        lock.used = found.weight
-        self._locks[name] = lock
+    def _refuse(self, lock: Lock, waiter: Waiter, now: float, cycle: tuple[Session, ...]) -> Refused:
+        self._leave(lock, waiter)
+        self.stats.refused += 1
+        if self._note is not None:
+            names = " -> ".join(one.address.decode() for one in (*cycle, cycle[0]))
+            self._note(Record(REFUSED, now, waiter, 0.0, names))
+        return Refused(waiter, cycle)
+
+    def _new_lock(self, name: bytes, size: int = WHOLE, units: Units | None = None) -> Lock:
+        """A lock that nobody holds yet."""
+        lock = self._locks[name] = Lock(self, name, size, units)
+        self._surplus -= 1
         return lock
 
-    def _drop(self, lock: Lock, hold: Hold, now: float, why: str, detail: str) -> Sequence[Granted]:
-        del lock.holds[hold.key]
-        if lock.holds:
-            self._more_holds -= 1
-        lock.used -= hold.weight
-        self._end(hold, now, why, detail)
-        return self._serve(lock, now)
+    def _held(self, name: bytes) -> Lock:
+        try:
+            return self._widen(name)
+        except KeyError:
+            raise ValueError("nobody holds the lock") from None
 
-    def _grant(
-        self, lock: Lock, key: Hashable, session: Session, weight: int, now: float, waited: float
-    ) -> Hold:
-        hold = Hold(self, lock.name, key, session, weight, next(self._tokens), now)
-        holds = lock.holds
-        if holds:
-            self._more_holds += 1
-        holds[key] = hold
-        lock.used += weight
-        session.add(hold)
-        if self._note is not None:
-            self._note(Record(GRANTED, now, hold, waited, ""))
-        return hold
+    def _pool(self, name: bytes) -> Lock:
+        """The pool of that name, made if it does not exist."""
+        found = self._locks.get(name)
+        return self._new_lock(name, units=Units()) if found is None else _opened(found)[0]
 
-    def _serve(self, lock: Lock, now: float) -> Sequence[Granted]:
-        """Grant the lock to those in front who fit; forget it if nobody has to do with it any more."""
-        if not lock.waiters:
-            if not lock.holds:
-                del self._locks[lock.name]
-            return ()
-        granted = []
-        stats = self.stats
-        while lock.waiters:
-            waiter = next(iter(lock.waiters))
-            if lock.used + waiter.weight > waiter.limit:
-                break
-            self._leave(lock, waiter)
-            waited = now - waiter.since
-            hold = self._grant(lock, waiter.key, waiter.session, waiter.weight, now, waited)
-            stats.granted_after_wait += 1
-            stats.waited.add(waited)
-            granted.append(_new_tuple(Granted, (waiter, hold, len(lock.holds))))
-        return granted
+    def _make_room(self, lock: Lock, key: Hashable, weight: int, size: int) -> None:
+        """See that one more hold fits; in a pool its unit is free no more from then on."""
+        if lock.units is not None:
+            if weight != 1 or key is ANY or lock.units.take(key) is None:
+                raise ValueError("the unit is not free")
+        elif key in lock.holds:
+            raise ValueError(_HELD_UNDER_KEY)
+        elif size != lock.size:
+            raise ValueError(_OTHER_SIZE)
+        elif lock.used + weight > size:
+            raise ValueError(_NEVER_FITS)
 
-    def _leave(self, lock: Lock, waiter: Waiter) -> None:
-        del lock.waiters[waiter]
-        if not lock.waiters:
-            del self._contended[lock]
-        self.waiting -= 1
-        session = waiter.session
-        if len(session.waiters) == 1:
-            session.waiters = ()
-        else:
-            session.waiters = tuple(other for other in session.waiters if other is not waiter)
-        if waiter.deadline != NEVER:
-            self._deadlines.clear(waiter)
 
-    def _end(self, hold: Hold, now: float, why: str, detail: str) -> None:
-        hold.session.discard(hold)
-        if hold.deadline != NEVER:
-            self._deadlines.clear(hold)
-        if why is RELEASED:
-            pass
-        elif why is EXPIRED:
-            self.stats.expired += 1
-        else:
-            self.stats.orphans += 1
-        self.stats.held.add(now - hold.since)
-        if self._note is not None:
-            self._note(Record(why, now, hold, 0.0, detail))
+def _within(weight: int, limit: int, size: int) -> tuple[int, int]:
+    """Weight and limit as they are in force where a lock has a size; the whole stays the whole."""
+    return weight if weight == WHOLE else min(weight, size), min(limit, size)
+
+
+def _opened(found: Hold | Lock) -> tuple[Lock, Units]:
+    if type(found) is not Lock or found.units is None:
+        raise ValueError(_NO_POOL)
+    return found, found.units
+
+
+def _check_wanted(lock: Lock, units: Units, unit: Hashable) -> None:
+    if unit is not ANY and unit not in units.ranks and unit not in lock.holds:
+        raise ValueError("the pool does not have that unit")
+    if units.is_free(unit):
+        raise ValueError("the unit is free")

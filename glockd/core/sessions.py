@@ -1,9 +1,11 @@
-"""Who is connected, and what clients call themselves."""
+"""Who can hold locks: sessions that a connection carries, and owners that live by a deadline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from glockd.core.deadlines import NEVER
 
 if TYPE_CHECKING:
     from glockd.core.events import Granted
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 class Session:
     """What one client holds, waits for and calls itself.
 
+    A session of this class says nothing while it waits, and so waits for one lock at a time.
+
     Args:
         address: what the daemon calls the client, unique among live sessions: `ip:port` or `unix:N`.
         transport: the door it came through: `tcp`, `unix` or `websocket`.
@@ -21,14 +25,19 @@ class Session:
 
     __slots__ = ("address", "holds", "name", "since", "transport", "waiters")
 
+    concurrent: ClassVar[bool] = (
+        False  # whether it can act while it waits, and wait for several locks at once
+    )
+    carried: ClassVar[bool] = True  # whether a connection carries it
+
     def __init__(self, address: bytes, transport: str = "tcp", since: float = 0.0) -> None:
         self.address = address
         self.transport = transport
         self.since = since
         self.name: bytes | None = None
-        # Most sessions hold one lock or none and wait for none: for them tuples are much smaller than sets.
+        # Most sessions hold one lock or none and wait for one or none: for them tuples are much smaller.
         self.holds: tuple[Hold, ...] | set[Hold] = ()
-        self.waiters: tuple[Waiter, ...] = ()
+        self.waiters: tuple[Waiter, ...] | dict[Waiter, None] = ()  # oldest first
 
     def add(self, hold: Hold) -> None:
         """Note a new hold."""
@@ -61,10 +70,81 @@ class Session:
         self.holds = ()
         return list(holds)
 
+    def join(self, waiter: Waiter) -> None:
+        """Note a new wait."""
+        waiters = self.waiters
+        if not waiters:
+            self.waiters = (waiter,)
+        elif type(waiters) is dict:
+            waiters[waiter] = None
+        else:
+            self.waiters = dict.fromkeys((*waiters, waiter))
+
+    def leave(self, waiter: Waiter) -> None:
+        """Forget one of its waits, which has ended."""
+        waiters = self.waiters
+        if type(waiters) is dict:
+            del waiters[waiter]
+            if not waiters:
+                self.waiters = ()
+        else:
+            self.waiters = ()
+
+    @property
+    def door(self) -> str:
+        """The language that it speaks."""
+        return "line"
+
     @property
     def label(self) -> bytes:
         """The registered name, or else the address."""
         return self.address if self.name is None else self.name
+
+
+class Concurrent(Session):
+    """A session that can act while it waits, since its connection carries several calls at a time.
+
+    Whoever waits for it does not wait in vain, so it has no part in a deadlock.
+
+    Args:
+        address: what the daemon calls it, unique among live sessions.
+        door: the language that it speaks: `ldlm`, `dispatch`, `diego` or `windows`.
+        transport: what its connection is: `tcp`, `unix` or `websocket`.
+        since: monotonic seconds at which it began.
+    """
+
+    __slots__ = ("_door",)
+
+    concurrent: ClassVar[bool] = True
+
+    def __init__(self, address: bytes, door: str, transport: str = "tcp", since: float = 0.0) -> None:
+        super().__init__(address, transport, since)
+        self._door = door
+
+    @property
+    def door(self) -> str:
+        """The language that it speaks."""
+        return self._door
+
+
+class Owner(Concurrent):
+    """A session that no connection carries: it lives until its deadline, which its door puts off.
+
+    Its transport is empty. The deadline is for `State.extend` to set; `State.expire` tells when it is over.
+
+    Args:
+        address: what the daemon calls it, unique among live sessions.
+        door: the language that it speaks.
+        since: monotonic seconds at which it began.
+    """
+
+    __slots__ = ("deadline",)
+
+    carried: ClassVar[bool] = False
+
+    def __init__(self, address: bytes, door: str, since: float = 0.0) -> None:
+        super().__init__(address, door, "", since)
+        self.deadline = NEVER  # monotonic seconds
 
 
 class Listener(Protocol):
@@ -90,6 +170,7 @@ class Registry:
     """Every live session, and those that have registered a name."""
 
     def __init__(self) -> None:
+        self.connections = 0  # live sessions that a connection carries
         self.listeners: dict[Session, Listener | None] = {}  # every live session, oldest first
         self._named: dict[Session, None] = {}
 
@@ -101,17 +182,20 @@ class Registry:
         return self.listeners
 
     def add(self, session: Session, listener: Listener | None = None) -> None:
-        """Count `session` as live.
+        """Count `session`, which is new, as live.
 
         Args:
             listener: is told what befalls it; nobody is if there is none.
         """
+        self.connections += session.carried
         self.listeners[session] = listener
 
     def remove(self, session: Session) -> None:
         """Forget `session` and its registered name."""
         self._named.pop(session, None)
-        self.listeners.pop(session, None)
+        if session in self.listeners:
+            del self.listeners[session]
+            self.connections -= session.carried
 
     def register(self, session: Session, name: bytes) -> None:
         """Call `session` by `name` from now on; the empty name takes an earlier one back."""

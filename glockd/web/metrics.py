@@ -90,7 +90,7 @@ class Metrics:
         yield _counters("commands", "Commands carried out, successful or not.", "verb", used)
         yield _counter("invalid_commands", "Lines and messages that are no command.", stats.invalid_commands)
         refused = Counter[str](+self._policy.refused)
-        refused["deadlock"] = self._state.exclusive.stats.refused + self._state.shared.stats.refused
+        refused["deadlock"] = sum(table.stats.refused for table in self._state.tables.values())
         yield _counters("refused", "What was refused, by limit or reason.", "reason", refused)
 
     def _connections(self) -> Iterator[Metric]:
@@ -115,7 +115,7 @@ class Metrics:
 
     def _tables(self) -> Iterator[Metric]:
         state, now = self._state, self._now()
-        tables = (state.exclusive, state.shared)
+        tables = state.shown()
 
         def each(value: Callable[[LockTable], float]) -> dict[str, float]:
             return {table.kind: value(table) for table in tables}
@@ -143,7 +143,7 @@ class Metrics:
 
     def _durations(self) -> Iterator[Metric]:
         state = self._state
-        tables = (state.exclusive, state.shared)
+        tables = state.shown()
         waited = {table.kind: table.stats.waited for table in tables}
         held = {table.kind: table.stats.held for table in tables}
         yield _histogram("wait_seconds", "How long waits took, granted or not.", "table", waited)

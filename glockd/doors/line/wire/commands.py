@@ -160,7 +160,7 @@ def snapshot(state: State) -> dict[bytes, int]:
         for word, uses in state.stats.commands.items()
         if uses or word in ALWAYS_COUNTED
     }
-    values[b"connections"] = len(state.registry)
+    values[b"connections"] = state.registry.connections
     values[b"invalid_commands"] = state.stats.invalid_commands
     values[b"locks"] = len(state.exclusive)
     values[b"shared_locks"] = len(state.shared)

@@ -13,6 +13,7 @@ from glockd.core.locks import LockTable
 from glockd.core.names import normalise
 from glockd.core.sessions import Session
 from glockd.core.state import State
+from glockd.core.tables import Table
 from glockd.doors.line.wire.extensions import got, refuse, waited_in_vain
 from glockd.doors.line.wire.handlers import Handlers, Vocabulary
 from glockd.doors.line.wire.language import CANCELLED as CANCELLED_REPLY
@@ -219,19 +220,15 @@ class Conversation:
 
     def may_hold_more(self) -> bool:
         """Whether this session, and all of them together, hold less than they may."""
-        config = self.policy.config
-        return (
-            len(self.session.holds) < config.max_session_locks
-            and self.exclusive.held + self.shared.held < config.max_locks
+        policy, mine = self.policy, len(self.session.holds)
+        return mine < policy.unchecked or (
+            mine < policy.config.max_session_locks and self.state.held < policy.config.max_locks
         )
 
-    def line_is_full(self, table: LockTable, name: bytes) -> bool:
+    def line_is_full(self, table: Table, name: bytes) -> bool:
         """Whether nobody else may wait for `name`."""
         config = self.policy.config
-        return (
-            self.exclusive.waiting + self.shared.waiting >= config.max_waiters
-            or len(table.waiters(name)) >= config.max_lock_waiters
-        )
+        return self.state.waiting >= config.max_waiters or len(table.waiters(name)) >= config.max_lock_waiters
 
     def too_many_locks(self, name: bytes) -> bytes:
         """Refuse a lock at a limit."""

@@ -39,6 +39,7 @@ from glockd.notices import Kicked
 if TYPE_CHECKING:
     from glockd.core.holds import Waiter
     from glockd.core.locks import LockTable
+    from glockd.core.tables import Table
     from glockd.doors.line.wire.conversation import Conversation
 
 # With more holds than this to look through, a command lets others have their turn behind it.
@@ -120,7 +121,7 @@ def _acquire(
     return None
 
 
-def got(table: LockTable, weight: int, name: bytes, holders: int) -> bytes:
+def got(table: Table, weight: int, name: bytes, holders: int) -> bytes:
     """The reply to who has the lock now, as one of so many holders."""
     if weight == WHOLE:
         return GET_SUCCESS + name + LF
@@ -133,7 +134,7 @@ def waited_in_vain(waiter: Waiter) -> bytes:
     return _failure(waiter.table) + waiter.name + LF
 
 
-def _failure(table: LockTable) -> bytes:
+def _failure(table: Table) -> bytes:
     return GET_FAILURE if table.kind == "exclusive" else SHARED_GET_FAILURE
 
 

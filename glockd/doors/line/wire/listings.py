@@ -59,8 +59,8 @@ def find(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     if listing is None:
         return DISABLED
     found, place = _page(listing, text, int(begin), int(most))
-    waiting = talk.exclusive.waiting + talk.shared.waiting
-    return talk.pause_behind(b"%d " % len(found) + reports.page(found, place, listing.total, waiting) + LF)
+    page = reports.page(found, place, listing.total, talk.state.waiting)
+    return talk.pause_behind(b"%d " % len(found) + page + LF)
 
 
 def _page(listing: Listing[T], text: bytes, begin: int, most: int) -> tuple[list[dict[str, Any]], int | None]:
@@ -77,7 +77,7 @@ def _page(listing: Listing[T], text: bytes, begin: int, most: int) -> tuple[list
 
 
 def _table(table: LockTable, now: float) -> Listing[bytes]:
-    return Listing(len(table), table, bytes, lambda name: reports.lock(table, table.holds(name)[0], now))
+    return Listing(len(table), table, bytes, lambda name: reports.lock(table, name, now))
 
 
 def _exclusive(talk: Conversation, text: bytes, now: float) -> Listing[bytes]:
@@ -88,10 +88,10 @@ def _shared(talk: Conversation, text: bytes, now: float) -> Listing[bytes]:
     return _table(talk.shared, now)
 
 
-def _waited(talk: Conversation, text: bytes, now: float) -> Listing[Hold]:
-    """The locks that somebody waits for, of both namespaces."""
-    holds = [table.holds(name)[0] for table in (talk.exclusive, talk.shared) for name in table.contended()]
-    return Listing(len(holds), holds, _name, lambda hold: reports.lock(hold.table, hold, now))
+def _waited(talk: Conversation, text: bytes, now: float) -> Listing[tuple[LockTable, bytes]]:
+    """The locks that somebody waits for, of all namespaces."""
+    locks = [(table, name) for table in talk.state.tables.values() for name in table.contended()]
+    return Listing(len(locks), locks, _name, lambda lock: reports.lock(*lock, now))
 
 
 def _held(talk: Conversation, text: bytes, now: float) -> Listing[Hold]:
@@ -104,7 +104,7 @@ def _held(talk: Conversation, text: bytes, now: float) -> Listing[Hold]:
     holds: Iterable[Hold] = chain.from_iterable(session.holds for session in sessions)
     if total <= SCAN:
         holds = sorted(holds, key=_token)
-    return Listing(total, holds, None, lambda hold: reports.lock(hold.table, hold, now))
+    return Listing(total, holds, None, lambda hold: reports.hold(hold, now))
 
 
 def _sessions(talk: Conversation, text: bytes, now: float) -> Listing[Session]:
@@ -121,8 +121,8 @@ def _history(talk: Conversation, text: bytes, now: float) -> Listing[Record] | N
     return Listing(history.count(), history.latest(), _lock, lambda record: reports.event(record, offset))
 
 
-def _name(hold: Hold) -> bytes:
-    return hold.name
+def _name(lock: tuple[LockTable, bytes]) -> bytes:
+    return lock[1]
 
 
 def _token(hold: Hold) -> int:

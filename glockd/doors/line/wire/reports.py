@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from glockd.core.locks import LockTable
     from glockd.core.sessions import Session
     from glockd.core.state import State
+    from glockd.core.tables import Table
 
 
 def explain(state: State, name: bytes, now: float) -> bytes:
@@ -64,15 +65,24 @@ def _table(table: LockTable, name: bytes, now: float) -> dict[str, Any]:
     }
 
 
-def lock(table: LockTable, hold: Hold, now: float) -> dict[str, Any]:
-    """One lock of a listing: one hold of it whole, the others and the line in numbers."""
-    waiters = table.waiters(hold.name)
+def lock(table: Table, name: bytes, now: float) -> dict[str, Any]:
+    """One lock of a listing: its oldest hold whole, if it has one, the others and the line in numbers."""
+    return _lock(table, name, next(iter(table.holds(name)), None), now)
+
+
+def hold(one: Hold, now: float) -> dict[str, Any]:
+    """One hold of a listing, with what is to be said of its lock."""
+    return _lock(one.table, one.name, one, now)
+
+
+def _lock(table: Table, name: bytes, one: Hold | None, now: float) -> dict[str, Any]:
+    waiters = table.waiters(name)
     first = next(iter(waiters), None)
     return {
-        "name": text(hold.name),
+        "name": text(name),
         "table": table.kind,
-        "holder": _hold(hold, now),
-        "holders": table.count(hold.name),
+        "holder": None if one is None else _hold(one, now),
+        "holders": table.count(name),
         "waiters": len(waiters),
         "waited": None if first is None else round(now - first.since, 3),
     }
