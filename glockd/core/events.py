@@ -45,13 +45,6 @@ class TimedOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
-    """A hold has got another deadline, maybe an earlier one than all others."""
-
-    hold: Hold
-
-
-@dataclass(frozen=True, slots=True)
 class Expired:
     """A lease is over: the daemon has taken the lock back."""
 
@@ -65,4 +58,4 @@ class Lapsed:
     owner: Owner
 
 
-Event = Granted | Queued | Refused | TimedOut | Leased | Expired | Lapsed
+Event = Granted | Queued | Refused | TimedOut | Expired | Lapsed
