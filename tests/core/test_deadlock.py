@@ -163,6 +163,15 @@ def test_a_session_that_can_act_while_it_waits_may_give_a_unit_back() -> None:
     assert table.stats.refused == 0
 
 
+def test_a_session_that_can_act_while_it_waits_need_not_get_its_unit() -> None:
+    (alice,), (calls,) = sessions(1), concurrents(1)
+    table = full_pool(alice)
+    taken(table, b"calls", calls)
+    queued(table, b"p", calls, key=ANY)
+    queued(table, b"calls", alice)
+    assert table.stats.refused == 0
+
+
 def test_who_waits_for_those_whom_a_retired_unit_left_stuck_is_not_refused() -> None:
     """It closes no circle, and one more unit would help them all."""
     alice, bob, carol, dave = sessions(4)
