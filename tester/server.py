@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .addresses import Address
+from .errors import CannotTest
 from .peers import Ended, connect
 
 GLOCKD = (sys.executable, "-m", "glockd")
@@ -34,7 +35,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
-class NotStarted(Exception):
+class NotStarted(CannotTest):
     """The server has not come up; the text is what it said."""
 
 
