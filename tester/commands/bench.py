@@ -28,15 +28,27 @@ from .types import AddressType, NewFile, Seconds
 @click.option(
     "--vs", metavar="ADDRESS|echo", help="Another server to run in turn; `echo`: a bare echo of our own."
 )
-@click.option("--connections", "-c", type=click.IntRange(1), help="Connections (handover: waiters).")
-@click.option("--pipeline", "-p", type=click.IntRange(1, 1000), help="Commands a packet.")
-@click.option("--seconds", "-s", default=3.0, show_default=True, type=Seconds(0.05, 600))
 @click.option(
-    "--rounds", "-r", default=3, show_default=True, type=click.IntRange(1, 100), help="Turns with --vs."
+    "--connections", "-c", metavar="N", type=click.IntRange(1), help="Connections (handover: waiters)."
+)
+@click.option("--pipeline", "-p", metavar="N", type=click.IntRange(1, 1000), help="Commands a packet.")
+@click.option(
+    "--seconds", "-s", default=3.0, show_default=True, type=Seconds(0.05, 600), help="How long, each."
+)
+@click.option(
+    "--rounds",
+    "-r",
+    default=3,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1, 100),
+    help="Turns with --vs.",
 )
 @click.option("--hold", default=0.0, type=Seconds(0, 10), help="handover: seconds a holder keeps the lock.")
-@click.option("--core", type=click.IntRange(0), help="The processor for the load (taskset).")
-@click.option("--pid", type=click.IntRange(1), help="The server's process, if it cannot be found.")
+@click.option("--core", metavar="N", type=click.IntRange(0), help="The processor for the load (taskset).")
+@click.option(
+    "--pid", metavar="N", type=click.IntRange(1), help="The server's process, if it cannot be found."
+)
 @click.option("--plot", "picture", type=NewFile(), help="Write histograms as SVG.")
 @as_json
 def command(

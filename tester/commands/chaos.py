@@ -19,16 +19,31 @@ from .verdict import tell
 
 @click.command("chaos")
 @click.argument("addresses", nargs=-1, type=AddressType())
-@click.option("--seed", type=int, help="Repeat the choices of an earlier run.")
-@click.option("--seconds", "-s", default=10.0, show_default=True, type=Seconds(0.1, 3600))
+@click.option("--seed", metavar="N", type=int, help="Repeat the choices of an earlier run.")
+@click.option("--seconds", "-s", default=10.0, show_default=True, type=Seconds(0.1, 3600), help="How long.")
 @click.option(
-    "--workers", default=3, show_default=True, type=click.IntRange(1, 50), help="Processes of clients."
+    "--workers",
+    default=3,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1, 50),
+    help="Processes of clients.",
 )
 @click.option(
-    "--clients", default=6, show_default=True, type=click.IntRange(1, 200), help="Clients a process."
+    "--clients",
+    default=6,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1, 200),
+    help="Clients a process.",
 )
 @click.option(
-    "--locks", default=4, show_default=True, type=click.IntRange(1, 10_000), help="Names to fight for."
+    "--locks",
+    default=4,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1, 10_000),
+    help="Names to fight for.",
 )
 @click.option(
     "--grace",
