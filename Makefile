@@ -19,7 +19,7 @@ $(VENV)/.run: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: setup.cfg pyproject.toml clients/python/setup.cfg $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -e 'clients/python[cli,ws]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,cases]' -e 'clients/python[cli,ws]'
 	@touch $@
 
 venv: $(VENV)/.run
