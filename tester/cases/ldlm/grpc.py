@@ -19,6 +19,7 @@ from .messages import decode, encode
 EXPECT = ("status", "details", "response", "absent")
 PATIENCE = 10.0  # seconds until a call that should be answered counts as hanging
 DEADLINE = 60.0  # seconds; of a call that sets none
+INSIDE = 0.001  # seconds that a contender stays inside, so that another who should not be there meets it
 # Each client is a connection of its own, and a call is made once: both can be seen in what the server answers.
 CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
@@ -148,6 +149,7 @@ class Grpc:
                 key = self._ask(number, "Lock", {"name": plan["name"], "size": plan["size"]}, "locked")["key"]
                 inside.append(number)  # one step for all threads, and so is len()
                 most.append(len(inside))
+                time.sleep(INSIDE)
                 inside.remove(number)
                 self._ask(number, "Unlock", {"name": plan["name"], "key": key}, "unlocked")
 

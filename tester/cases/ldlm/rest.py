@@ -90,6 +90,7 @@ class Rest:
         try:
             answer = self._send(step)
         except (OSError, http.client.HTTPException) as problem:
+            self._forget(jar, step.get("tls", ""))
             if expect.get("refused"):
                 return
             raise Failed(f"no answer: {problem!r}") from None
@@ -153,6 +154,11 @@ class Rest:
         if (jar, tls) not in self.connections:
             self.connections[jar, tls] = self._connect(tls)
         return self.connections[jar, tls]
+
+    def _forget(self, jar: str | None, tls: str) -> None:
+        """Hang up where an answer is still due: no other request can be sent there."""
+        if connection := self.connections.pop((jar, tls), None):
+            connection.close()
 
     def _connect(self, tls: str) -> http.client.HTTPConnection:
         host, port = self.address
