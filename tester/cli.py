@@ -13,7 +13,7 @@ COMMANDS = {
     "chaos": "Torture a server, and judge what it did.",
     "judge": "Judge a recorded history again.",
     "faults": "Do faults to servers started for it.",
-    "cases": "Play recorded conversations in the languages of other lock servers.",
+    "cases": "Play recordings of other lock servers.",
     "doctor": "Look at the way between here and a server.",
 }
 

@@ -28,6 +28,7 @@ from glockd_tester.cases.ldlm.mended import mended
 from glockd_tester.cases.outcome import Skipped
 from glockd_tester.cli import main
 from glockd_tester.errors import CannotTest
+from tests.support.places import ROOT
 
 FAKE = f"{sys.executable} -I -S {Path(__file__).with_name('fake_daemon.py')}"
 
@@ -175,6 +176,16 @@ def test_a_profile_that_cannot_be(tmp_path: Path, profile: Any, why: str) -> Non
     result = plays(file(tmp_path, case(), case("two"), servers={"default": profile}))
     assert result.exit_code == 1
     assert result.stdout == f"failed one: {why}\nfailed two: {why}\n0 passed, 2 failed\n"
+
+
+def test_the_manual_has_every_option() -> None:
+    manual = (ROOT / "docs" / "tester.md").read_text("utf-8")
+    table = manual[manual.index("### How a profile becomes options") : manual.index("### Writing a case")]
+    rows = [re.findall(r"`(-?\w[\w-]*)`", row) for row in table.splitlines() if row.startswith("| `")]
+    told = {name: option for row in rows for name, option in zip(row, row[len(row) // 2 :], strict=False)}
+    assert told["password"] == "-ldlm-password-file"
+    assert told["state_file"] == "-records"
+    assert {name: told[name] for name in OPTIONS} == {name: option for name, (option, _) in OPTIONS.items()}
 
 
 # Defects
