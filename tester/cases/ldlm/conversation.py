@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...errors import CannotTest
 from ..files import Case, know
 from ..language import Stage
 from ..outcome import Failed, Skipped
@@ -250,7 +251,10 @@ def play(case: Case, stage: Stage, *, grpc: tuple[str, int], rest: tuple[str, in
         for number, step in enumerate(steps, 1):
             try:
                 conversation.play(step)
-            except Failed as why:
-                raise Failed(f"step {number}: {why}") from None
+            except (Failed, CannotTest) as why:
+                raise Failed(f"step {number}: {why}") from why
+            except (OSError, LookupError, TypeError, ValueError) as problem:
+                # The server hung up on a connection by hand, or the step lacks something.
+                raise Failed(f"step {number}: {type(problem).__name__}: {problem}") from problem
     finally:
         conversation.close()

@@ -299,9 +299,17 @@ def test_a_case_of_its_own_daemon_ends_and_starts_it(tmp_path: Path, end: str) -
     assert result.stdout == "2 passed, 0 failed\n"
 
 
+def test_a_daemon_that_does_not_come_up_again_fails(tmp_path: Path) -> None:
+    twice = case("one", {"server": "kill"}, {"server": "start"}, own_server=True)
+    # The first start makes the file, and the second finds it.
+    once = f"sh -c 'test ! -e {tmp_path}/mark || exit 1; touch {tmp_path}/mark; exec {FAKE} \"$@\"' sh"
+    result = plays(file(tmp_path, twice), "--server", once)
+    assert result.stdout.startswith("failed one: step 2: the daemon does not listen for -ldlm: ")
+
+
 def test_an_error_of_the_player_is_no_success(tmp_path: Path) -> None:
-    result = plays(file(tmp_path, case("one", {"session": None, "method": "GET"}), case("two")))
-    assert result.stdout == "failed one: KeyError: 'path'\n1 passed, 1 failed\n"
+    result = plays(file(tmp_path, case("one", asks(), {"session": None, "method": "GET"}), case("two")))
+    assert result.stdout == "failed one: step 2: KeyError: 'path'\n1 passed, 1 failed\n"
 
 
 # Serving
@@ -378,6 +386,17 @@ def test_arguments_that_cannot_be(arguments: list[str], why: str) -> None:
     assert result.exit_code == 2
     assert why in result.stderr
     assert result.stdout == ""
+
+
+def test_certificates_are_good(certificates_folder: Path) -> None:
+    verify = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem"]
+    for purpose, name in (("sslserver", "server"), ("sslclient", "client")):
+        words = [*verify, "-purpose", purpose, f"{name}.pem"]
+        subprocess.run(words, cwd=certificates_folder, check=True, capture_output=True)
+    stranger = subprocess.run(
+        [*verify, "stranger.pem"], cwd=certificates_folder, capture_output=True, check=False
+    )
+    assert stranger.returncode != 0
 
 
 def test_certificates_without_openssl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

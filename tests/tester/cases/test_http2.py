@@ -16,8 +16,9 @@ import pytest
 from hpack import Decoder
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, SettingsFrame
 
+from glockd_tester.cases.files import Case
 from glockd_tester.cases.ldlm import conversation
-from glockd_tester.cases.ldlm.conversation import Conversation
+from glockd_tester.cases.ldlm.conversation import Conversation, play
 from glockd_tester.cases.ldlm.http2 import PREFACE, Http2
 from glockd_tester.cases.outcome import Failed, Skipped
 
@@ -231,6 +232,15 @@ def test_a_connection_that_ends_is_seen(server: Server, talk: Conversation) -> N
     talk.raw["r"].reader.join(10)
     assert fails(talk, open_still=True) == "connection closed"
     assert "not 20 to 30" in fails(talk, closed=True, after=[20, 30])
+
+
+def test_a_server_that_hangs_up_meanwhile_fails_a_step_in_frames(server: Server, converse: Converse) -> None:
+    """As LDLM's own players have it: whoever says goodbye stays until the other has hung up, or for a while."""
+    server.react = on_ping(hang_up)
+    pings = Case("one", "a test", "wire", "default", False, "", [raw(open={}), raw(ping=50)])
+    stage = converse(server.address).stage
+    with pytest.raises(Failed, match=r"^step 2: (BrokenPipe|ConnectionReset)Error: "):
+        play(pings, stage, grpc=server.address, rest=server.address)
 
 
 @pytest.mark.parametrize(("how", "end"), [("reset", "reset"), ("close", "closed")])
