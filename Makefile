@@ -19,7 +19,7 @@ $(VENV)/.run: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: setup.cfg pyproject.toml clients/python/setup.cfg $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -e 'clients/python[cli,ws]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,cases]' -e 'clients/python[cli,ws]'
 	@touch $@
 
 venv: $(VENV)/.run
@@ -93,7 +93,7 @@ install:
 		chmod 755 $(DESTDIR)$(PREFIX)/bin/$${program%:*}; \
 	done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/glockd.8
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/glock.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/glock.1 man/glockd-tester.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/glockd README.md CHANGELOG.md LICENSE docs/*.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/glockd docs/alerts.yml docs/grafana-dashboard.json
 	install -d $(DESTDIR)$(UNITDIR)
@@ -118,7 +118,7 @@ install:
 uninstall:
 	rm -rf $(DESTDIR)$(LIBRARY) $(DESTDIR)$(PREFIX)/share/doc/glockd $(DESTDIR)$(PREFIX)/share/glockd
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,glockd glockd-tester glock)
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/glockd.8 $(DESTDIR)$(PREFIX)/share/man/man1/glock.1
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/glockd.8 $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,glock.1 glockd-tester.1)
 	rm -f $(DESTDIR)$(UNITDIR)/glockd.service $(DESTDIR)$(UNITDIR)/glockd.socket
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/glockd.conf
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/bash-completion/completions/,glockd glock)

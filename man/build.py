@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -13,6 +13,8 @@ import click
 from glockd import __version__
 from glockd.cli import main as glockd
 from glockd.doors.line.wire.language import VERBS
+from glockd_tester.cli import COMMANDS
+from glockd_tester.cli import main as tester
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parent / "clients" / "python"
@@ -21,6 +23,8 @@ CLIENT = HERE.parent / "clients" / "python"
 def escaped(text: str) -> str:
     """`text` as roff prints it: man-pages(7), a line that begins with a dot or quote is no request."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
+    # groff_char(7): whoever reads the page may have another encoding than whoever wrote it.
+    text = re.sub(r"[^\x00-\x7f]", lambda found: f"\\[u{ord(found[0]):04X}]", text)
     return re.sub(r"^([.'])", r"\\&\1", text, flags=re.MULTILINE)
 
 
@@ -73,9 +77,18 @@ def paragraphs(text: str | None) -> list[str]:
     ]
 
 
+def released() -> str:
+    """The date of the newest release, as the changelog has it: a page is the same whenever it is made."""
+    changes = (HERE.parent / "CHANGELOG.md").read_text("utf-8")
+    found = re.search(r"^## \[\d+\.\d+\.\d+\] - (\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
+    if found is None:
+        raise ValueError("CHANGELOG.md names no release and its date")
+    return found[1]
+
+
 def header(name: str, number: int, does: str) -> Iterator[str]:
     yield ".\\\" Made by man/build.py from the program's own tables; change those."
-    yield f'.TH {name.upper()} {number} "" "glockd {__version__}" ""'
+    yield f'.TH {name.upper()} {number} "{released()}" "glockd {__version__}" ""'
     yield from section("NAME", f"{name} - {does}")
 
 
@@ -130,8 +143,40 @@ def glockd_page() -> str:
         ("4", "The pid file is locked by another process."),
     ):
         lines += entry(status, text)
-    lines += section("SEE ALSO", "glock(1), flock(1), systemd.socket(5)")
+    lines += section("SEE ALSO", "glock(1), glockd-tester(1), flock(1), systemd.socket(5)")
     return "\n".join(lines) + "\n"
+
+
+def group_page(name: str, does: str, group: click.Group, commands: Iterable[str], *, see: str) -> str:
+    """A page in section 1 for a program with commands, which come in the order given."""
+    lines = [*header(name, 1, does)]
+    lines += [".SH SYNOPSIS"]
+    lines += [f"\\fB{escaped(name)}\\fR [\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]"]
+    lines += section("DESCRIPTION", *paragraphs(group.help))
+    lines += [".SH OPTIONS", *options(group), *help_option(group)]
+    context = click.Context(group)
+    for word in commands:
+        command = group.get_command(context, word)
+        if command is not None:
+            lines += command_section(name, word, command)
+    if group.epilog:
+        lines += section("NOTES", *paragraphs(group.epilog))
+    lines += section("SEE ALSO", see)
+    return "\n".join(lines) + "\n"
+
+
+def command_section(program: str, name: str, command: click.Command) -> Iterator[str]:
+    """What a command of a program does, and its options."""
+    context = click.Context(command, info_name=name)
+    usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
+    yield f'.SH "{escaped(f"{program} {name} {usage}".rstrip())}"'
+    for number, paragraph in enumerate(paragraphs(command.help)):
+        if number:
+            yield ".PP"
+        yield escaped(paragraph)
+    yield from options(command)
+    for paragraph in paragraphs(command.epilog):
+        yield from (".PP", escaped(paragraph))
 
 
 def glock_page() -> str:
@@ -144,26 +189,23 @@ def glock_page() -> str:
         sys.path.insert(0, str(CLIENT))
     app = importlib.import_module("glock.cli.app")
     (group,) = {value for value in vars(app).values() if isinstance(value, click.Group)}
-    lines = [*header("glock", 1, "take locks of a glockd server from the shell")]
-    lines += [".SH SYNOPSIS", "\\fBglock\\fR [\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]"]
-    lines += section("DESCRIPTION", *paragraphs(group.help))
-    lines += [".SH OPTIONS", *options(group), *help_option(group)]
-    for name, command in group.commands.items():
-        context = click.Context(command, info_name=name)
-        usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
-        lines.append(f'.SH "glock {escaped(name)} {escaped(usage)}"')
-        for number, paragraph in enumerate(paragraphs(command.help)):
-            lines += [".PP", escaped(paragraph)] if number else [escaped(paragraph)]
-        lines += options(command)
-        for paragraph in paragraphs(command.epilog):
-            lines += [".PP", escaped(paragraph)]
-    if group.epilog:
-        lines += section("NOTES", *paragraphs(group.epilog))
-    lines += section("SEE ALSO", "glockd(8), flock(1)")
-    return "\n".join(lines) + "\n"
+    return group_page(
+        "glock",
+        "take locks of a glockd server from the shell",
+        group,
+        group.commands,
+        see="glockd(8), flock(1)",
+    )
 
 
-PAGES = {"glockd.8": glockd_page, "glock.1": glock_page}
+def tester_page() -> str:
+    """glockd-tester(1)."""
+    return group_page(
+        "glockd-tester", "test a glockd server from outside", tester, COMMANDS, see="glockd(8), glock(1)"
+    )
+
+
+PAGES = {"glockd.8": glockd_page, "glock.1": glock_page, "glockd-tester.1": tester_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -9,13 +9,14 @@ from typing import Any
 
 from . import load, process, pyload
 from .addresses import Address
+from .errors import CannotTest
 from .latency import Histogram
 from .peers import Peer, connect
 from .process import allow_open_files
 from .replay import answers_pipelined, knows_new_verbs
 
 
-class Unsupported(Exception):
+class Unsupported(CannotTest):
     """The server lacks what the benchmark needs; the text says what."""
 
 

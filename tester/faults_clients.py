@@ -361,9 +361,10 @@ def _unharmed(report: Report, server: LocalServer) -> Iterator[None]:
 @fault
 def fuzzed_sockets(report: Report) -> None:
     """Junk over real sockets to the TCP, websocket (before and after the handshake) and Unix doors."""
-    dice, end = random.Random(1), time.monotonic() + report.size(60, 1)
+    dice = random.Random(1)
     sent = connections = 0
     with LocalServer() as server, _unharmed(report, server), watching(server.tcp) as watch:
+        end = time.monotonic() + report.size(60, 1)
         doors = itertools.cycle((server.tcp, server.ws, server.unix, None))
         for door in doors:
             if time.monotonic() > end:

@@ -27,10 +27,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .errors import CannotTest
+
 Record = dict[str, Any]
 
 
-class NotAHistory(Exception):
+class NotAHistory(CannotTest):
     """A file is no history; the text says where and why."""
 
 

@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from .errors import CannotTest
+
 CLONE_NEWNET = 0x40000000  # setns(2)
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
 # RFC 2544 sets 198.18.0.0/15 aside for tests of networks; nobody routes it.
@@ -29,7 +31,7 @@ SERVER, CLIENT = "198.18.101.1", "198.18.101.2"
 T = TypeVar("T")
 
 
-class NoNetwork(Exception):
+class NoNetwork(CannotTest):
     """Namespaces or TUN devices cannot be made here; the text is why."""
 
 

@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from .addresses import Address
+from .errors import CannotTest
 from .latency import Histogram
 
 SOURCES = Path(__file__).parent
 
 
-class NoCompiler(Exception):
+class NoCompiler(CannotTest):
     """There is no C compiler; the text says what to install."""
 
 
-class LoadFailed(Exception):
+class LoadFailed(CannotTest):
     """A load generator could not do its work; the text is what it said."""
 
 

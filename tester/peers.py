@@ -19,6 +19,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from .addresses import Address, host_port
+from .errors import CannotTest
 
 # socket(7), SO_ATTACH_FILTER: a classic BPF program of the one instruction "accept 0 bytes". Every segment
 # for the socket is dropped before TCP sees it, so nothing is acknowledged: the peer has vanished.
@@ -26,7 +27,7 @@ SO_ATTACH_FILTER = 26
 DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
-class Ended(Exception):
+class Ended(CannotTest):
     """The server has ended the connection; the text says how."""
 
 

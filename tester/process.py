@@ -1,17 +1,21 @@
-"""What /proc tells of a server on this machine: its process, its CPU time, its memory. Linux only."""
+"""What the system tells of a server on this machine: its process, its CPU time, its memory. Linux only."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
-from .addresses import Address
+import psutil
 
-LISTEN = "0A"  # TCP_LISTEN, as /proc/net/tcp writes it (proc(5))
-ACCEPTS = 0x10000  # __SO_ACCEPTCON in /proc/net/unix
+from .addresses import Address
+from .errors import CannotTest
+
+
+class Unseen(CannotTest):
+    """A process is gone, or not ours to look at; the text is why."""
 
 
 def find_server(address: Address) -> int | None:
@@ -21,53 +25,34 @@ def find_server(address: Address) -> int | None:
     """
     if not address.local:
         return None
-    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(address)}
-    if not inodes:
-        return None
-    owners = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _owns(pid, inodes)]
-    return max(owners, key=_started, default=None)
+    found = max(
+        (process for process in psutil.process_iter() if _listens(process, address)),
+        key=lambda process: (process.create_time(), process.pid),
+        default=None,
+    )
+    return None if found is None else found.pid
 
 
-def _listening_inodes(address: Address) -> set[str]:
-    if address.transport == "unix":
-        rows = [row.split() for row in Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()[1:]]
-        return {
-            row[6] for row in rows if len(row) > 7 and row[7] == address.path and int(row[3], 16) & ACCEPTS
-        }
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for row in Path(table).read_text("ascii").splitlines()[1:]:
-                fields = row.split()
-                if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == address.port:
-                    inodes.add(fields[9])
-    return inodes
-
-
-def _owns(pid: int, inodes: set[str]) -> bool:
-    with contextlib.suppress(OSError):
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
-                    return True
+def _listens(process: psutil.Process, address: Address) -> bool:
+    with contextlib.suppress(psutil.Error):
+        if address.transport == "unix":
+            return any(str(each.laddr) == address.path for each in process.net_connections("unix"))
+        return any(
+            each.status == psutil.CONN_LISTEN and each.laddr.port == address.port
+            for each in process.net_connections("tcp")
+        )
     return False
-
-
-def _started(pid: int) -> tuple[int, int]:
-    with contextlib.suppress(OSError, IndexError):
-        # proc(5): field 22 is the start time; the name in field 2 may hold spaces and brackets.
-        return int(Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[19]), pid
-    return 0, pid
 
 
 def exists(pid: int) -> bool:
     """Whether there is such a process."""
-    return Path(f"/proc/{pid}").exists()
+    return psutil.pid_exists(pid)
 
 
 def cpu_seconds(pid: int) -> float:
     """CPU time that all threads of `pid` have used, in seconds, to the nanosecond; 0 if it is gone."""
     total = 0
+    # psutil counts in clock ticks, as /proc/PID/stat does: 10 ms are too coarse for the cost of a command.
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
@@ -75,15 +60,24 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+@contextlib.contextmanager
+def _seen(pid: int) -> Iterator[psutil.Process]:
+    try:
+        yield psutil.Process(pid)
+    except psutil.Error as problem:
+        raise Unseen(str(problem)) from problem
+
+
 def resident_bytes(pid: int) -> int:
-    """Memory of `pid` that is in RAM. Raises OSError if it is gone."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text("latin-1"))
-    return int(found[1]) * 1024 if found else 0
+    """Memory of `pid` that is in RAM. Raises Unseen."""
+    with _seen(pid) as process:
+        return process.memory_info().rss
 
 
 def open_files(pid: int) -> int:
-    """How many file descriptors `pid` has open. Raises OSError if it is gone or not ours to see."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """How many file descriptors `pid` has open. Raises Unseen."""
+    with _seen(pid) as process:
+        return process.num_fds()
 
 
 def allow_open_files(count: int) -> None:

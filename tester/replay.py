@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .addresses import Address
+from .errors import CannotTest
 from .peers import Ended, Peer, connect
 from .transcript import DEFAULT_FLAGS, Step, Transcript
 
@@ -24,7 +25,7 @@ ALWAYS_COUNTED = (
 PLACEHOLDER = re.compile(r"\{([\w.]+)\}")
 
 
-class Failed(Exception):
+class Failed(CannotTest):
     """A step did not go as written; the text says how."""
 
 

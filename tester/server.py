@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .addresses import Address
+from .errors import CannotTest
 from .peers import Ended, connect
 
 GLOCKD = (sys.executable, "-m", "glockd")
@@ -34,11 +35,71 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
-class NotStarted(Exception):
+class NotStarted(CannotTest):
     """The server has not come up; the text is what it said."""
 
 
-class LocalServer:
+class Program:
+    """A program that this process starts and ends, and what it writes."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        """Start nothing yet.
+
+        Args:
+            command: the program and what comes before its options.
+            log: the file for what it writes; what is in it already stays.
+        """
+        self.command, self.log = list(command), log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise NotStarted("the server is not running")
+        return self.process.pid
+
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str], *, pass_fds: Sequence[int] = ()
+    ) -> None:
+        """Start `command`, with these variables besides our own that do not configure a glockd."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=pass_fds,
+                env={**_own_environment(), **environment},
+            )
+
+    def complaint(self, otherwise: str) -> str:
+        """What it has written, or else `otherwise`, as the reason why it does not answer."""
+        said = self.log.read_text("utf-8", "replace").strip()
+        return f"{shlex.join(self.command)} does not answer: {said or otherwise}"
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code (killed after 10 s: -9)."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            code = self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self.process = None
+        return code
+
+
+class LocalServer(Program):
     """A glockd that this process started and ends; use it as a context manager.
 
     The sockets are bound here and handed over as systemd would: the ports are known, nothing sleeps, and a
@@ -81,21 +142,14 @@ class LocalServer:
         self.tcp = Address("tcp", host, tcp.getsockname()[1])
         self.ws = Address("ws", host, ws.getsockname()[1], "/")
         self.unix = Address("unix", path=unix_path)
-        self.options, self.command, self.core = list(options), list(command), core
+        self.options, self.core = list(options), core
         self.environment = dict(environment or {})
-        self.log = Path(self.folder.name, "log")
-        self.process: subprocess.Popen[bytes] | None = None
+        super().__init__(command, Path(self.folder.name, "log"))
         try:
             self.start()
         except BaseException:
             self.close()
             raise
-
-    @property
-    def pid(self) -> int:
-        if self.process is None:
-            raise NotStarted("the server is not running")
-        return self.process.pid
 
     def start(self) -> None:
         """Start it (again) and wait until it answers. Raises NotStarted."""
@@ -103,21 +157,17 @@ class LocalServer:
         core = "-" if self.core is None else str(self.core)
         command = [sys.executable, "-I", "-S", "-c", HAND_OVER, fds, core, *self.command]
         names = ":".join(name for name, _ in self.sockets)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "-port", "0", "-ws", "0", *self.options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[sock.fileno() for _, sock in self.sockets],
-                env=_own_environment() | {"LISTEN_FDNAMES": names} | self.environment,
-            )
+        self.run(
+            [*command, "-port", "0", "-ws", "0", *self.options],
+            {"LISTEN_FDNAMES": names} | self.environment,
+            pass_fds=[sock.fileno() for _, sock in self.sockets],
+        )
         try:
             answers = self._answers(20.0)
         except (OSError, Ended) as problem:
-            raise NotStarted(self._complaint(str(problem))) from problem
+            raise NotStarted(self.complaint(str(problem))) from problem
         if not answers:
-            raise NotStarted(self._complaint("it is silent"))
+            raise NotStarted(self.complaint("it is silent"))
 
     def _answers(self, timeout: float) -> bool:
         """Wait for its first reply, or its end."""
@@ -128,31 +178,6 @@ class LocalServer:
                 if peer.receive_line(0.1) is not None:
                     return True
         return False
-
-    def _complaint(self, otherwise: str) -> str:
-        said = self.log.read_text("utf-8", "replace").strip()
-        return f"{shlex.join(self.command)} does not answer: {said or otherwise}"
-
-    def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def stop(self) -> int:
-        """SIGTERM; the exit code (killed after 10 s: -9)."""
-        if self.process is None:
-            return 0
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        try:
-            code = self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = self.process.wait()
-        self.process = None
-        return code
 
     def close(self) -> None:
         """End it and give everything back."""

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .errors import CannotTest
+
 DEFAULT_FLAGS = {"registry": True, "dump": True}
 TRANSPORTS = ("tcp", "tcp6", "unix", "ws")
 
 
-class Malformed(Exception):
+class Malformed(CannotTest):
     """A file is no transcript; the text says which and why."""
 
 

@@ -82,6 +82,9 @@ def test_the_wheel_has_what_runs(distributions: Path) -> None:
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "glockd").rglob("*.py")}
     assert modules <= names
     assert {"glockd/py.typed", "glockd/web/console.html"} <= names
+    tester = REPOSITORY / "tester"
+    files = {path.relative_to(tester) for kind in ("py", "c", "json") for path in tester.rglob(f"*.{kind}")}
+    assert {f"glockd_tester/{path.as_posix()}" for path in files} <= names
     assert not any(name.startswith(("tests/", "docs/", "man/")) for name in names)
 
 
@@ -154,6 +157,7 @@ def test_make_install_puts_everything_in_its_place(installed: Path) -> None:
         "usr/bin/glock",
         "usr/share/man/man8/glockd.8",
         "usr/share/man/man1/glock.1",
+        "usr/share/man/man1/glockd-tester.1",
         "usr/lib/systemd/system/glockd.service",
         "usr/lib/systemd/system/glockd.socket",
         "usr/lib/sysusers.d/glockd.conf",
@@ -191,6 +195,8 @@ def test_an_edited_configuration_is_left_alone_and_uninstall_takes_the_rest(
 
 # Manual pages
 
+PAGES = ("glockd.8", "glock.1", "glockd-tester.1")
+
 
 @pytest.fixture(scope="module")
 def build() -> ModuleType:
@@ -209,16 +215,28 @@ def path_restored() -> Iterator[None]:
     sys.path[:] = before
 
 
-@pytest.mark.parametrize("name", ["glockd.8", "glock.1"])
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.usefixtures("path_restored")
 def test_manual_pages_are_current(build: ModuleType, name: str) -> None:
     """If this fails: python man/build.py"""
     assert (REPOSITORY / "man" / name).read_text("utf-8") == build.PAGES[name]()
 
 
-@pytest.mark.parametrize("name", ["glockd.8", "glock.1"])
+@pytest.mark.parametrize("name", PAGES)
 def test_manual_pages_are_good_roff(name: str, need: Callable[..., str]) -> None:
     runs(need("groff"), "-man", "-Tutf8", "-ww", "-z", REPOSITORY / "man" / name, quiet=True)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_manual_pages_have_the_date_of_the_release(name: str) -> None:
+    release = f"## [{__version__}] - "
+    (date,) = (
+        line.removeprefix(release)
+        for line in (REPOSITORY / "CHANGELOG.md").read_text("utf-8").splitlines()
+        if line.startswith(release)
+    )
+    title = (REPOSITORY / "man" / name).read_text("utf-8").splitlines()[1]
+    assert f' "{date}" "glockd {__version__}" ' in title
 
 
 def test_the_manual_has_every_option() -> None:

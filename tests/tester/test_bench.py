@@ -166,6 +166,16 @@ def test_the_servers_process_is_found_at_each_of_its_doors(server: LocalServer) 
     assert process.find_server(load.Address("tcp", "192.0.2.1", 9999)) is None
     assert process.resident_bytes(server.pid) > 1_000_000
     assert process.open_files(server.pid) > 5
+    assert process.cpu_seconds(server.pid) > 0.01  # Python has started
+
+
+def test_a_process_that_is_gone_is_told_in_one_line() -> None:
+    nobody = 2**22 + 1  # beyond the kernel's largest (proc(5), pid_max)
+    assert not process.exists(nobody)
+    assert process.cpu_seconds(nobody) == 0
+    for figure in (process.resident_bytes, process.open_files):
+        with pytest.raises(process.Unseen, match="not found"):
+            figure(nobody)
 
 
 def test_a_server_that_does_not_start_says_why() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from glockd_tester.cli import main
+from glockd_tester.cli import COMMANDS, main
 from glockd_tester.server import LocalServer
 
 
@@ -20,6 +23,34 @@ def refused(*arguments: str) -> str:
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     return result.stderr
+
+
+def test_help_loads_no_command() -> None:
+    calls = "from glockd_tester.cli import main; main(['--help'], standalone_mode=False)"
+    script = f"import sys; {calls}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    said, _, modules = ran.stdout.rstrip().rpartition("\n")
+    assert all(f"  {name} " in said and sentence in said for name, sentence in COMMANDS.items())
+    assert {name for name in modules.split() if name.startswith("glockd_tester")} == {
+        "glockd_tester",
+        "glockd_tester.cli",
+    }
+    assert not {"rich", "psutil", "websockets"} & set(modules.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.name == name
+    assert command.help
+    said = CliRunner().invoke(main, [name, "--help"])
+    assert said.exit_code == 0
+    assert said.stdout.startswith(f"Usage: main {name} ")
+
+
+def test_a_command_that_is_not_there() -> None:
+    assert "No such command 'cli'" in refused("cli")
 
 
 @pytest.fixture
