@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from glockd.config import Config
 from glockd.daemon import Daemon
 from glockd.web.app import Page, Site, health
+from glockd.web.handshakes import Handshakes
 from glockd_tester.faults_clients import junk
 from tests.support.conversations import ConversationClient, ConversationDaemon
 
@@ -149,7 +150,7 @@ async def messages(inputs: int, dice: random.Random) -> Course:
     failures: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: failures.append(context))
     daemon = Daemon(Config(port=0, ws=0, history=50), loop, Config)
-    site = Site({"/healthz": Page(health, guarded=False)}, lambda: ())
+    site = Handshakes(lambda _: None, Site({"/healthz": Page(health, guarded=False)}, lambda: ()), print)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         while course.inputs < inputs:

@@ -98,13 +98,13 @@ def takes(client: StreamClient, names: list[str]) -> None:
 
 
 def test_the_page_lists_the_verbs_as_the_daemon_knows_them() -> None:
-    content = console.FILE.read_text("utf-8")
+    content = console.content().decode()
     table = re.findall(r'^  \["(.+?)", "(.+)"\],$', content.partition("\n];\n")[0], re.M)
     assert table == [(verb.syntax, verb.does) for verb in VERBS.values()]
 
 
 def test_the_page_needs_nothing_but_itself() -> None:
-    content = console.FILE.read_text("utf-8")
+    content = console.content().decode()
     assert content.count("<script") == content.count("<style") == 1
     assert re.findall(r"\s(?:style|on[a-z]+)=\"", content) == []
     addresses = set(re.findall(r"https?://[^'\"\s)]+", content))
