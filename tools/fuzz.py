@@ -142,6 +142,12 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        pass
+
 
 async def messages(inputs: int, dice: random.Random) -> Course:
     """Fuzz the websocket and HTTP door: its protocol object, before and after the handshake."""

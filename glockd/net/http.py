@@ -133,7 +133,8 @@ class HttpProtocol(Peer):
     def look(self) -> bool:
         if self.is_stalled():
             self.transport.abort()
-        elif not self.transport.is_closing() and self._reader is not None:
+            return False
+        if not self.transport.is_closing() and self._reader is not None:
             self._look_for_silence(self._reader)
         return True
 
