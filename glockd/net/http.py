@@ -234,6 +234,8 @@ class HttpProtocol(Peer):
                 future.add_done_callback(self._answered)
 
     def _answered(self, future: asyncio.Future[Answer]) -> None:
+        if self._future is not future:
+            return  # given up since it was done, earlier in this turn
         self._future = None
         if future.cancelled():
             self._give(text("The call was given up.", 503))

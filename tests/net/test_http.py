@@ -679,6 +679,22 @@ async def test_a_call_whose_client_leaves_is_given_up(how: str) -> None:
         await until(lambda: not one.connections)
 
 
+async def test_a_call_may_be_done_and_given_up_in_one_turn() -> None:
+    later = Later()
+    faults: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["message"]))
+    one = way(service_alone(), later)
+    async with visiting(one) as visit:
+        alice = await visit()
+        alice.sends("GET / HTTP/1.1\nHost: x\n\n")
+        await until(lambda: later.asked)
+        later.asked[0][1].set_result(text("late"))
+        (protocol,) = one.connections
+        protocol.eof_received()
+        assert await alice.is_hung_up_on() == b""
+    assert faults == []
+
+
 async def test_a_door_may_wait_for_who_has_shut_down_its_side() -> None:
     later = Later()
     one = way(service_alone(), later, half_close=True)

@@ -17,7 +17,7 @@ from glockd.net.reader import Reader
 from tests.support.wires import service_alone, way
 from tools.fuzz import HANDSHAKE, Wire
 
-KINDS = HttpProtocol | Reader | HttpRequestParser | Pump | Ask | Answer | asyncio.Future
+KINDS = (HttpProtocol, Reader, HttpRequestParser, Pump, Ask, Answer, asyncio.Future)
 
 
 @pytest.fixture
