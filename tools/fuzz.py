@@ -128,7 +128,7 @@ class Wire(asyncio.Transport):
 
     def __init__(self, sock: socket.socket, port: int) -> None:
         super().__init__({"peername": ("127.0.0.1", port), "socket": sock, "sslcontext": None})
-        self.closing = False
+        self.closing = self.ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert isinstance(data, bytes | bytearray | memoryview)
@@ -153,7 +153,7 @@ class Wire(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        pass
+        self.ended = True
 
 
 async def messages(inputs: int, dice: random.Random) -> Course:
@@ -226,13 +226,15 @@ BODIES = [b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"5;a=b\r\nhello\r\n0\r\nX:
 
 def request(dice: random.Random) -> bytes:
     """A request, mostly well made, with a byte changed, doubled or lost now and then."""
-    method = dice.choice([b"GET", b"POST", b"HEAD", b"PUT", b"CONNECT", b"BREW"])
+    method = dice.choice([b"GET", b"POST", b"HEAD", b"PUT"] * 6 + [b"CONNECT", b"BREW"])
     path = dice.choice([b"/", b"/later", b"/stream", b"http://localhost/later?x", b"*"])
-    version = dice.choice([b"1.1"] * 8 + [b"1.0", b"2.0"])
-    fields = [FIELDS[0], *dice.sample(FIELDS[1:], dice.choice([0, 1, 1, 2, 3]))]
+    version = dice.choice([b"1.1"] * 24 + [b"1.0", b"1.0", b"2.0"])
+    fields = [FIELDS[0], *dice.sample(FIELDS[1:], dice.choice([0, 1, 1, 1, 2, 3]))]
     head = b"%b %b HTTP/%b\r\n%b\r\n\r\n" % (method, path, version, b"\r\n".join(fields))
-    whole = bytearray(head + dice.choice(BODIES))
-    if dice.random() < 0.3:
+    lengths = {FIELDS[1]: BODIES[1], FIELDS[2]: BODIES[4], FIELDS[3]: dice.choice(BODIES[2:4])}
+    body = next((lengths[field] for field in fields if field in lengths), b"")
+    whole = bytearray(head + (body if dice.random() < 0.9 else dice.choice(BODIES)))
+    if dice.random() < 0.1:
         at = dice.randrange(len(head))
         whole[at : at + dice.randint(0, 1)] = dice.choice(
             [b"", b"\r", b"\n", b"\0", b":", b" ", b"\xff", whole[at : at + 1] * 2]
@@ -298,15 +300,15 @@ async def _visit(
     """One connection, from its beginning to one of its ends."""
     protocol.connection_made(wire)
     for _ in range(dice.randint(1, 20)):
-        if wire.closing:
+        if wire.closing or (wire.ended and dice.random() < 0.9):
             break
-        data = request(dice) if dice.random() < 0.9 else dice.choice(some)
+        data = request(dice) if dice.random() < 0.97 else dice.choice(some)
         cut = dice.randrange(len(data) + 1) if dice.random() < 0.5 else len(data)
         for part in (data[:cut], data[cut:]):
             if part:
                 course.feed(protocol.data_received, part)
         chance = dice.random()
-        if chance < 0.3:
+        if chance < 0.6:
             await asyncio.sleep(0)
         elif chance < 0.35:
             dice.choice(

@@ -104,7 +104,7 @@ class HttpProtocol(Peer):
             return False
         # TLS has no half of a connection that stays open: there is no other turn.
         half = self.transport.get_extra_info("sslcontext") is None
-        while not half and self._has_more(reader) and not self._is_busy() and not self._stuffed:
+        while not half and self._has_more(reader) and self._may_go_on():
             self._go_on()
         self._proceed()
         return half and not self.transport.is_closing()
@@ -153,13 +153,16 @@ class HttpProtocol(Peer):
         """Whether what comes now may be read now."""
         return not (reader.due or self._stuffed or self._is_busy())
 
+    def _may_go_on(self) -> bool:
+        return not (self._stuffed or self._is_busy() or self._lingers or self.transport.is_closing())
+
     def _has_more(self, reader: Reader) -> bool:
         return bool(reader.due) or (bool(self._unread) and not reader.over)
 
     def _go_on(self) -> None:
         self._scheduled = False
         reader = self._reader
-        if reader is None or self._stuffed or self._is_busy() or self.transport.is_closing():
+        if reader is None or not self._may_go_on():
             return
         if reader.due:
             self._begin(reader.due.popleft())
