@@ -2,7 +2,7 @@
 const SPACES = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
 
 // Whether a name can be asked for here: other languages know names that this one cannot say.
-const sayable = (name) => name !== "" && name === name.replace(SPACES, " ").replace(/^ | $/g, "");
+const sayable = (name) => name === name.replace(SPACES, " ").replace(/^ | $/g, "");
 
 // Text that anybody may have chosen: what cannot be seen, or turns text around, is shown as its number.
 const numbered = (char) => "\\u{" + char.codePointAt(0).toString(16) + "}";
