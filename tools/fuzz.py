@@ -27,10 +27,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from glockd.config import Config
 from glockd.daemon import Daemon
+from glockd.net.exchange import Answer, Ask
 from glockd.net.guard import Visitors
 from glockd.net.http import HttpProtocol
 from glockd.net.http_way import HttpWay
-from glockd.net.messages import Answer, Ask
 from glockd.net.reader import Limits
 from glockd.web.app import Page, Site, health
 from glockd.web.handshakes import Handshakes

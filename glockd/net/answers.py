@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from glockd.net.messages import Answer
+from glockd.net.exchange import Answer
 from glockd.policy import Reason
 
 # On every answer: it is what it says it is, nobody may keep it, frame it or learn where it was linked from.

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from glockd.config import Config, words
 from glockd.net.answers import Refused, refused
-from glockd.net.messages import Ask
+from glockd.net.exchange import Ask
 
 ANY = "*"
 

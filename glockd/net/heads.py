@@ -6,7 +6,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from time import time
 
-from glockd.net.messages import Answer
+from glockd.net.exchange import Answer
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

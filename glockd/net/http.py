@@ -19,8 +19,8 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from glockd.net.answers import Refused, refused, text
+from glockd.net.exchange import Answer
 from glockd.net.heads import CONTINUE, has_body, head
-from glockd.net.messages import Answer
 from glockd.net.peer import Peer
 from glockd.net.pump import Pump
 from glockd.net.reader import BODY, BYTES_A_TURN, IDLE, Due, Reader

@@ -9,9 +9,9 @@ from typing import TypeAlias
 from glockd.core.stats import Traffic
 from glockd.net.addresses import ip_address
 from glockd.net.answers import Refused
+from glockd.net.exchange import Ask, Handler
 from glockd.net.heads import Clock
 from glockd.net.http import HttpProtocol
-from glockd.net.messages import Ask, Handler
 from glockd.net.peer import Peer
 from glockd.net.reader import Limits
 from glockd.service import Service

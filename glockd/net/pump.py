@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from glockd.net.messages import Pieces
+from glockd.net.exchange import Pieces
 
 
 class Pump:

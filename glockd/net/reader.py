@@ -19,7 +19,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from httptools.parser.errors import HttpParserInvalidMethodError
 
 from glockd.net.answers import Refused, refused
-from glockd.net.messages import Ask, Fields, split_target
+from glockd.net.exchange import Ask, Fields, split_target
 
 IDLE: Final = 0
 HEAD: Final = 1

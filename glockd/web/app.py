@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from glockd.net.answers import not_allowed, text, unauthorised
+from glockd.net.exchange import Answer, Ask
 from glockd.net.guard import identify
-from glockd.net.messages import Answer, Ask
 
 
 class Page(NamedTuple):

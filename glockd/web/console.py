@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from glockd.net.answers import respond
-from glockd.net.messages import Answer, Ask
+from glockd.net.exchange import Answer, Ask
 from glockd.web.app import Page
 
 FOLDER = Path(__file__).with_name("console")

@@ -9,7 +9,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from glockd.net.answers import Refused
-from glockd.net.messages import Answer, Ask, Fields, split_target
+from glockd.net.exchange import Answer, Ask, Fields, split_target
 
 
 def ask_of(request: Request) -> Ask:

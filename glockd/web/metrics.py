@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from glockd import __version__
 from glockd.core.stats import TRANSPORTS, Durations
 from glockd.net.answers import respond
-from glockd.net.messages import Answer, Ask
+from glockd.net.exchange import Answer, Ask
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

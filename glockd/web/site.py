@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from glockd.net.answers import Refused
+from glockd.net.exchange import Ask
 from glockd.net.guard import Visitors
 from glockd.net.http_way import HttpWay
-from glockd.net.messages import Ask
 from glockd.net.peer import Peer
 from glockd.service import Service
 from glockd.web import app, console

@@ -8,8 +8,8 @@ import pytest
 
 from glockd.config import Config
 from glockd.net.answers import unauthorised
+from glockd.net.exchange import Ask, Fields
 from glockd.net.guard import NOBODY, Principal, Visitors, identify
-from glockd.net.messages import Ask, Fields
 
 VISITORS = Visitors(["https://admin.example.org"], ["locks.example.org"])
 

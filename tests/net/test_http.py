@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from glockd.net.answers import refused, text
+from glockd.net.exchange import Answer, Ask
 from glockd.net.http import BACKLOG, LINGERING
 from glockd.net.http_way import HttpWay
-from glockd.net.messages import Answer, Ask
 from glockd.net.reader import Limits
 from tests.support.wires import Visit, looks, service_alone, until, visiting, way
 

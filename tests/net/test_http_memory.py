@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from httptools import HttpRequestParser
 
+from glockd.net.exchange import Answer, Ask
 from glockd.net.http import HttpProtocol
-from glockd.net.messages import Answer, Ask
 from glockd.net.pump import Pump
 from glockd.net.reader import Reader
 from tests.support.wires import service_alone, way

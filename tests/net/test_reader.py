@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from glockd.net.messages import split_target
+from glockd.net.exchange import split_target
 from glockd.net.reader import BYTES_A_TURN, Limits, Reader
 from tools.fuzz import request
 

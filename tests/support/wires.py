@@ -11,9 +11,9 @@ from typing import Any
 from glockd.config import Config
 from glockd.daemon import Daemon
 from glockd.net.answers import Refused
+from glockd.net.exchange import Ask, Handler
 from glockd.net.http import HttpProtocol
 from glockd.net.http_way import HttpWay
-from glockd.net.messages import Ask, Handler
 from glockd.net.reader import Limits
 from glockd.policy import Policy
 from glockd.service import Service

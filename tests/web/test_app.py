@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from glockd.net.exchange import Ask, Fields
 from glockd.net.guard import identify
-from glockd.net.messages import Ask, Fields
 from glockd.web import console
 from glockd.web.app import Site
 from tests.support.clients import PATIENCE, SocketClient, wait_until

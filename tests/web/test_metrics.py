@@ -15,7 +15,7 @@ from glockd import __version__
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.doors.line.wire.language import VERBS
-from glockd.net.messages import Ask
+from glockd.net.exchange import Ask
 from glockd.policy import Policy
 from glockd.web.metrics import Metrics
 from tests.support.clients import PATIENCE, wait_until
