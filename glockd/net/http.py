@@ -165,7 +165,7 @@ class HttpProtocol(Peer):
         if reader is None or not self._may_go_on():
             return
         if reader.due:
-            self._begin(reader.due.popleft())
+            self._begin(reader.due.pop(0))
             self._proceed()
         else:
             data = bytes(self._unread[:BYTES_A_TURN])
@@ -177,7 +177,7 @@ class HttpProtocol(Peer):
         if behind:
             self._unread[:0] = behind
         if reader.due:
-            self._begin(reader.due.popleft())
+            self._begin(reader.due.pop(0))
         self._proceed()
 
     def _proceed(self) -> None:

@@ -12,7 +12,6 @@ over     a refusal, or a request that is the last one: nothing that comes behind
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final, NamedTuple
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -64,9 +63,27 @@ class Reader:
         peer: the client's address.
     """
 
+    __slots__ = (
+        "_barren",
+        "_body",
+        "_fields",
+        "_ignored",
+        "_limits",
+        "_parser",
+        "_peer",
+        "_size",
+        "_target",
+        "_upgrades",
+        "_version",
+        "due",
+        "expects",
+        "over",
+        "stage",
+    )
+
     def __init__(self, limits: Limits, peer: bytes) -> None:
         assert BYTES_A_TURN <= limits.head <= LARGEST_HEAD
-        self.due: deque[Due] = deque()
+        self.due: list[Due] = []  # a deque would double the memory of a connection
         self.stage = IDLE
         self.over = False
         self.expects = False  # the client waits for leave to send its body
