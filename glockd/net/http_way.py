@@ -13,7 +13,7 @@ from glockd.net.exchange import Ask, Handler
 from glockd.net.heads import Clock
 from glockd.net.http import HttpProtocol
 from glockd.net.peer import Peer
-from glockd.net.reader import Limits
+from glockd.net.reader import BYTES_A_TURN, LARGEST_HEAD, Limits
 from glockd.service import Service
 
 # What is wrong with a request because of where it comes from; None if nothing is.
@@ -40,6 +40,9 @@ class HttpWay:
         half_close: whether a client that has shut down its side still waits for the answer in flight. If not, the call
             is given up: most clients that do so have left.
         address: gives a client's address.
+
+    Raises:
+        ValueError: the limit for heads is out of its range.
     """
 
     def __init__(
@@ -54,6 +57,10 @@ class HttpWay:
         half_close: bool = False,
         address: Callable[[asyncio.BaseTransport], bytes] = ip_address,
     ) -> None:
+        if not BYTES_A_TURN <= limits.head <= LARGEST_HEAD:
+            raise ValueError(
+                f"a head of {limits.head} bytes: from {BYTES_A_TURN} to {LARGEST_HEAD} may be allowed"
+            )
         self.service = service
         self.answer = answer
         self.guard = guard

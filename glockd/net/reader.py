@@ -82,7 +82,6 @@ class Reader:
     )
 
     def __init__(self, limits: Limits, peer: bytes) -> None:
-        assert BYTES_A_TURN <= limits.head <= LARGEST_HEAD
         self.due: list[Due] = []  # a deque would double the memory of a connection
         self.stage = IDLE
         self.over = False

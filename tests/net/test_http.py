@@ -350,6 +350,12 @@ async def test_what_never_ends_is_cut_short(endless: str) -> None:
         assert alice.policy.refused == {"head": 1}
 
 
+@pytest.mark.parametrize("size", [16383, (1 << 20) + 1])
+async def test_a_limit_for_heads_has_its_range(size: int) -> None:
+    with pytest.raises(ValueError, match=f"a head of {size} bytes"):
+        way(service_alone(), echo, Limits(head=size))
+
+
 async def test_there_may_be_only_so_many_fields() -> None:
     async with visiting(way(service_alone(), echo)) as visit:
         alice, bob = await visit(), await visit()
