@@ -67,8 +67,9 @@ class Ask:
 class Pieces(Protocol):
     """The body of an answer that comes bit by bit, as an async generator gives it.
 
-    The next piece is asked for when there is room for it. `aclose` is awaited when the answer has ended, whether it
-    was sent to its end or the client has left; a generator's `finally` runs then, if it has begun.
+    The next piece is asked for when there is room for it; of an answer to HEAD none is. `aclose` is awaited when an
+    answer that was begun has ended, sent to its end or not, or the client has left; a generator's `finally` runs then,
+    if a piece has been asked for.
     """
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -19,7 +19,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from glockd.net.answers import Refused, refused, text
-from glockd.net.exchange import Answer
+from glockd.net.exchange import Answer, Pieces
 from glockd.net.heads import CONTINUE, has_body, head
 from glockd.net.peer import Peer
 from glockd.net.pump import Pump
@@ -285,21 +285,23 @@ class HttpProtocol(Peer):
         if answer.pieces is None:
             self._write(start + answer.body if told else start)
             self._finish(keeps)
-            return
-        self._write(start)
-        write = self._write_nothing if not told else self._write if due.old else self._write_chunk
-        last = LAST_CHUNK if told and not due.old else b""
+        else:
+            self._write(start)
+            self._stream(answer.pieces, told, chunked=not due.old, keeps=keeps)
 
+    def _stream(self, pieces: Pieces, told: bool, *, chunked: bool, keeps: bool) -> None:
         def done(whole: bool) -> None:
             self._pump = None
-            if whole:
-                self._write(last)
-                self._finish(keeps)
-                self._proceed()
-            else:
+            if not whole:
                 self.transport.abort()  # what is cut off must not look whole
+                return
+            if told and chunked:
+                self._write(LAST_CHUNK)
+            self._finish(keeps)
+            self._proceed()
 
-        self._pump = Pump(self.service.loop, answer.pieces, write, done)
+        write = self._write_chunk if chunked else self._write
+        self._pump = Pump(self.service.loop, pieces, write if told else None, done)
         if self._stuffed:
             self._pump.pause()
 
@@ -310,9 +312,6 @@ class HttpProtocol(Peer):
 
     def _write_chunk(self, piece: bytes) -> None:
         self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
-
-    def _write_nothing(self, piece: bytes) -> None:
-        """To a client that wants the head alone."""
 
     def _finish(self, keeps: bool) -> None:
         self._due = None

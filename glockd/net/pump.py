@@ -14,7 +14,7 @@ class Pump:
     Args:
         loop: where it runs.
         pieces: what to send.
-        write: takes each piece.
+        write: takes each piece; None: none is wanted, and the pieces are only told so.
         done: called when all has been sent, or there will be no more because of a fault, which has been reported to the
             loop; not if it was stopped.
     """
@@ -23,7 +23,7 @@ class Pump:
         self,
         loop: asyncio.AbstractEventLoop,
         pieces: Pieces,
-        write: Callable[[bytes], None],
+        write: Callable[[bytes], None] | None,
         done: Callable[[bool], None],  # whether all has been sent
     ) -> None:
         self._loop = loop
@@ -73,13 +73,14 @@ class Pump:
             self._done(whole)
 
     async def _send(self) -> None:
-        if self._stopped:
+        write = self._write
+        if self._stopped or write is None:
             return
         async for piece in self._pieces:
             if self._room is not None:
                 await self._room
             if piece:
-                self._write(piece)
+                write(piece)
 
     def _report(self, error: Exception) -> None:
         self._loop.call_exception_handler({"message": "an answer has broken off", "exception": error})

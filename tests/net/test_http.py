@@ -623,15 +623,46 @@ async def test_an_old_client_gets_a_stream_without_chunks() -> None:
         assert (await alice.is_hung_up_on()).endswith(b"Connection: close\r\n\r\nonetwo")
 
 
-async def test_head_of_a_stream_has_no_body() -> None:
-    events = Events()
-    async with visiting(way(service_alone(), events)) as visit:
+class Told:
+    """Pieces that note what they are asked."""
+
+    def __init__(self) -> None:
+        self.asked = self.closed = 0
+
+    def __aiter__(self) -> Told:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.asked += 1
+        return b"more"
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+async def test_head_of_an_endless_stream_has_no_body_and_an_end() -> None:
+    told = Told()
+    async with visiting(way(service_alone(), lambda _: Answer(pieces=told))) as visit:
         alice = await visit()
-        for word in (b"one", b""):
-            events.queue.put_nowait(word)
+        for _ in range(2):
+            alice.sends("HEAD / HTTP/1.1\nHost: x\n\n")
+            assert b"Transfer-Encoding: chunked" in await alice.reader.readuntil(b"\r\n\r\n")
         alice.sends("HEAD / HTTP/1.1\nHost: x\nConnection: close\n\n")
         assert (await alice.is_hung_up_on()).endswith(b"\r\n\r\n")
-        assert events.left
+        assert (told.asked, told.closed) == (0, 3)
+
+
+async def test_a_stream_whose_client_leaves_before_its_first_piece_is_told() -> None:
+    told = Told()
+    one = way(service_alone(), lambda _: Answer(pieces=told))
+    async with visiting(one) as visit:
+        await visit()
+        await until(lambda: one.connections)
+        (protocol,) = one.connections
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        protocol.eof_received()
+        await until(lambda: told.closed)
+        assert told.asked == 0
 
 
 async def test_a_stream_that_fails_does_not_look_whole() -> None:
