@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -242,7 +242,7 @@ def request(dice: random.Random) -> bytes:
     return bytes(whole)
 
 
-async def _forever() -> AsyncIterator[bytes]:
+async def _forever() -> AsyncGenerator[bytes, None]:
     while True:
         yield b"piece"
         await asyncio.get_running_loop().create_future()
@@ -262,7 +262,7 @@ def _answer(course: Course, ask: Ask) -> Answer | asyncio.Future[Answer]:
             asyncio.get_running_loop().call_soon(_settle, future)
             return future
         case "/stream":
-            return Answer(pieces=_forever())  # type: ignore[arg-type]
+            return Answer(pieces=_forever())
     return Answer(200, (), ask.body)
 
 

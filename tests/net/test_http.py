@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from functools import partial
 
 import pytest
@@ -535,7 +535,7 @@ class Events:
         self.queue: asyncio.Queue[bytes] = asyncio.Queue()
         self.left = False
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
         try:
             while piece := await self.queue.get():
                 yield piece
@@ -543,7 +543,7 @@ class Events:
             self.left = True
 
     def __call__(self, _: Ask) -> Answer:
-        return Answer(200, (("Content-Type", "text/event-stream"),), pieces=self._pieces())  # type: ignore[arg-type]
+        return Answer(200, (("Content-Type", "text/event-stream"),), pieces=self._pieces())
 
 
 async def test_an_answer_can_come_bit_by_bit() -> None:
@@ -592,13 +592,13 @@ async def test_a_stream_is_told_when_its_client_leaves(how: str) -> None:
 async def test_a_stream_goes_no_faster_than_its_client_reads() -> None:
     made = 0
 
-    async def many() -> AsyncIterator[bytes]:
+    async def many() -> AsyncGenerator[bytes, None]:
         nonlocal made
         while made < 1000:
             made += 1
             yield b"x" * 100_000
 
-    one = way(service_alone(), lambda _: Answer(pieces=many()))  # type: ignore[arg-type]
+    one = way(service_alone(), lambda _: Answer(pieces=many()))
     async with visiting(one) as visit:
         alice = await visit()
         alice.writer.transport.pause_reading()
@@ -668,12 +668,12 @@ async def test_a_stream_whose_client_leaves_before_its_first_piece_is_told() -> 
 async def test_a_stream_that_fails_does_not_look_whole() -> None:
     faults: list[str] = []
 
-    async def broken() -> AsyncIterator[bytes]:
+    async def broken() -> AsyncGenerator[bytes, None]:
         yield b"one"
         raise ValueError("broken")
 
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["message"]))
-    async with visiting(way(service_alone(), lambda _: Answer(pieces=broken()))) as visit:  # type: ignore[arg-type]
+    async with visiting(way(service_alone(), lambda _: Answer(pieces=broken()))) as visit:
         alice = await visit()
         alice.sends("GET / HTTP/1.1\nHost: x\n\n")
         try:

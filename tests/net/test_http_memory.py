@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 from httptools import HttpRequestParser
@@ -33,7 +33,7 @@ def left() -> list[object]:
     return [each for each in gc.get_objects() if isinstance(each, KINDS)]
 
 
-async def endless() -> AsyncIterator[bytes]:
+async def endless() -> AsyncGenerator[bytes, None]:
     while True:
         yield b"piece"
         await asyncio.get_running_loop().create_future()
@@ -45,7 +45,7 @@ def answer(ask: Ask) -> Answer | asyncio.Future[Answer]:
         case "/later":
             return asyncio.get_running_loop().create_future()
         case "/stream":
-            return Answer(pieces=endless())  # type: ignore[arg-type]
+            return Answer(pieces=endless())
         case "/fault":
             raise ValueError
     return Answer(200, (), ask.body)
