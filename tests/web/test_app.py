@@ -138,6 +138,9 @@ def test_without_any_page_the_port_is_for_websockets_alone(glockd: Spawner) -> N
     daemon = glockd("-console=false", "-metrics=false", "-health=false")
     assert {ask(daemon.ws, path).status for path in PAGES} == {400}
     assert ask(daemon.ws, "/", "POST").status == ask(daemon.ws, "/", "HEAD").status == 405
+    client = daemon.web().sends("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    client.take_until(b"\r\n\r\n")
+    client.is_hung_up_on()
     daemon.client("websocket").says("g job").hears("1 Lock Get Success: job").hangs_up()
 
 
