@@ -684,6 +684,24 @@ async def test_a_stream_that_fails_does_not_look_whole() -> None:
     assert faults == ["an answer has broken off"]
 
 
+async def test_a_stream_that_fails_to_close_does_not_look_whole() -> None:
+    faults: list[str] = []
+
+    async def broken() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"one"
+        finally:
+            raise ValueError("broken")
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["message"]))
+    one = way(service_alone(), lambda _: Answer(pieces=broken()))
+    async with visiting(one) as visit:
+        alice = await visit()
+        alice.sends("GET / HTTP/1.1\nHost: x\n\n")
+        await until(lambda: faults and not one.connections)
+    assert faults == ["an answer has broken off"]
+
+
 # Ends
 
 
