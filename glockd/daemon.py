@@ -84,7 +84,8 @@ class Daemon:
         self.line = LineDoor(self.service, vocabulary, sites.on_websocket)
         self._doors: list[Door] = [self.line]
         answers = {kind: answer for door in self._doors for kind, answer in door.answers.items()}
-        answers["http"] = self.line.websocket(sites.on_http)
+        self._http = sites.on_http(self.line.websocket(sites.on_websocket))
+        answers["http"] = self._http.protocol
         self._listening = Listening(config, self.service, self._tls, answers)
         self._notifier = Notifier()
         self._stopping = asyncio.Event()
@@ -179,6 +180,7 @@ class Daemon:
         for door in self._doors:
             await door.drain(deadline)
         self._listening.close()
+        await self._http.drain(deadline)
         for pulse in self._pulses:
             pulse.stop()
         self._listening.remove()

@@ -30,10 +30,11 @@ ORDER = (
         "reload",
         "service",
     ),
-    *("net", "addresses", "peer", "gate", "sweep", "tls", "porch", "guard", "http", "grpc", "protobuf"),
+    *("net", "addresses", "peer", "gate", "sweep", "tls", "porch", "exchange", "answers", "guard"),
+    *("reader", "heads", "pump", "http", "http_way", "grpc", "protobuf"),
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),
-    *("store", "web", "site", "app", "metrics", "console"),
+    *("store", "web", "site", "app", "handshakes", "metrics", "console"),
     *(
         "process",
         "pidfile",

@@ -1,6 +1,6 @@
-"""Junk for the line parser and for the websocket and HTTP door, without a process or a socket in between.
+"""Junk for the parsers of lines, websockets and HTTP, without a process or a socket in between.
 
-    python tools/fuzz.py --lines 1000000 --messages 200000 --seed 1
+    python tools/fuzz.py --lines 1000000 --messages 200000 --requests 200000 --seed 1
 
 Everything that comes out as an exception is a crash, an input that takes more than two seconds a hang, and memory that
 grows from one tenth of the run to the next a leak. The state behind the parsers must be empty whenever all have gone.
@@ -18,6 +18,8 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from glockd.config import Config
 from glockd.daemon import Daemon
+from glockd.net.exchange import Answer, Ask
+from glockd.net.guard import Visitors
+from glockd.net.http import HttpProtocol
+from glockd.net.http_way import HttpWay
+from glockd.net.reader import Limits
 from glockd.web.app import Page, Site, health
+from glockd.web.handshakes import Handshakes
 from glockd_tester.faults_clients import junk
 from tests.support.conversations import ConversationClient, ConversationDaemon
 
@@ -120,7 +128,7 @@ class Wire(asyncio.Transport):
 
     def __init__(self, sock: socket.socket, port: int) -> None:
         super().__init__({"peername": ("127.0.0.1", port), "socket": sock, "sslcontext": None})
-        self.closing = False
+        self.closing = self.ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert isinstance(data, bytes | bytearray | memoryview)
@@ -141,15 +149,21 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
 
 async def messages(inputs: int, dice: random.Random) -> Course:
-    """Fuzz the websocket and HTTP door: its protocol object, before and after the handshake."""
+    """Fuzz the websocket door: its protocol object, before and after the handshake."""
     course, some = Course(), pieces(dice)
     loop = asyncio.get_running_loop()
     failures: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: failures.append(context))
     daemon = Daemon(Config(port=0, ws=0, history=50), loop, Config)
-    site = Site({"/healthz": Page(health, guarded=False)}, lambda: ())
+    site = Handshakes(lambda _: None, Site({"/healthz": Page(health, guarded=False)}, lambda: ()), print)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         while course.inputs < inputs:
@@ -194,17 +208,128 @@ def frame(dice: random.Random, payload: bytes) -> bytes:
     return bytes([first]) + length + bytes(4) + payload
 
 
+FIELDS = [
+    b"Host: localhost",
+    b"Content-Length: 5",
+    b"Content-Length: 70000",
+    b"Transfer-Encoding: chunked",
+    b"Connection: close",
+    b"Connection: Upgrade\r\nUpgrade: h2c",
+    b"Connection: Upgrade\r\nUpgrade: websocket",
+    b"Expect: 100-continue",
+    b"Authorization: Basic Og==",
+    b"Origin: https://evil.example",
+    b"X: " + b"x" * 300,
+]
+BODIES = [b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n", b"x" * 70_000]
+
+
+def request(dice: random.Random) -> bytes:
+    """A request, mostly well made, with a byte changed, doubled or lost now and then."""
+    method = dice.choice([b"GET", b"POST", b"HEAD", b"PUT"] * 6 + [b"CONNECT", b"BREW"])
+    path = dice.choice([b"/", b"/later", b"/stream", b"http://localhost/later?x", b"*"])
+    version = dice.choice([b"1.1"] * 24 + [b"1.0", b"1.0", b"2.0"])
+    fields = [FIELDS[0], *dice.sample(FIELDS[1:], dice.choice([0, 1, 1, 1, 2, 3]))]
+    head = b"%b %b HTTP/%b\r\n%b\r\n\r\n" % (method, path, version, b"\r\n".join(fields))
+    lengths = {FIELDS[1]: BODIES[1], FIELDS[2]: BODIES[4], FIELDS[3]: dice.choice(BODIES[2:4])}
+    body = next((lengths[field] for field in fields if field in lengths), b"")
+    whole = bytearray(head + (body if dice.random() < 0.9 else dice.choice(BODIES)))
+    if dice.random() < 0.1:
+        at = dice.randrange(len(head))
+        whole[at : at + dice.randint(0, 1)] = dice.choice(
+            [b"", b"\r", b"\n", b"\0", b":", b" ", b"\xff", whole[at : at + 1] * 2]
+        )
+    return bytes(whole)
+
+
+async def _forever() -> AsyncGenerator[bytes, None]:
+    while True:
+        yield b"piece"
+        await asyncio.get_running_loop().create_future()
+
+
+def _settle(future: asyncio.Future[Answer]) -> None:
+    if not future.done():
+        future.set_result(Answer())
+
+
+def _answer(course: Course, ask: Ask) -> Answer | asyncio.Future[Answer]:
+    """Whatever the path names."""
+    course.commands += 1
+    match ask.path:
+        case "/later":
+            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(_settle, future)
+            return future
+        case "/stream":
+            return Answer(pieces=_forever())
+    return Answer(200, (), ask.body)
+
+
+async def requests(inputs: int, dice: random.Random) -> Course:
+    """Fuzz HTTP with bodies: its protocol object, by requests whole, in pieces and as junk, and ends of all kinds."""
+    course, some = Course(), pieces(dice)
+    loop = asyncio.get_running_loop()
+    failures: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    service = Daemon(Config(port=0, ws=0), loop, Config).service
+    visitors = Visitors((), ())
+    guard = partial(visitors.refuse_call, is_open=True)
+    way = HttpWay(
+        service, partial(_answer, course), guard, service.state.stats.traffic["tcp"], Limits(body=65_536)
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        while course.inputs < inputs:
+            while course.inputs < inputs * (len(course.memory) + 1) // 20 + 1:
+                course.sessions += 1
+                await _visit(course, way.protocol(), Wire(ours, 1024 + course.sessions % 60_000), some, dice)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if way.connections or service.gate.connections:
+                course.crashes["connections are left"] = str(len(way.connections))
+            course.all_are_gone()
+    for context in failures:
+        course.crashes.setdefault(repr(context.get("exception") or context["message"]), "in the event loop")
+    return course
+
+
+async def _visit(
+    course: Course, protocol: HttpProtocol, wire: Wire, some: list[bytes], dice: random.Random
+) -> None:
+    """One connection, from its beginning to one of its ends."""
+    protocol.connection_made(wire)
+    for _ in range(dice.randint(1, 20)):
+        if wire.closing or (wire.ended and dice.random() < 0.9):
+            break
+        data = request(dice) if dice.random() < 0.97 else dice.choice(some)
+        cut = dice.randrange(len(data) + 1) if dice.random() < 0.5 else len(data)
+        for part in (data[:cut], data[cut:]):
+            if part:
+                course.feed(protocol.data_received, part)
+        chance = dice.random()
+        if chance < 0.6:
+            await asyncio.sleep(0)
+        elif chance < 0.35:
+            dice.choice(
+                [protocol.pause_writing, protocol.resume_writing, protocol.look, protocol.eof_received]
+            )()
+    protocol.connection_lost(dice.choice([None, ConnectionResetError()]))
+
+
 def main() -> None:
-    """Fuzz both, and fail if anything came of it."""
+    """Fuzz all, and fail if anything came of it."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--lines", type=int, default=1_000_000, help="inputs for the line parser")
-    options.add_argument("--messages", type=int, default=200_000, help="inputs for websocket and HTTP")
+    options.add_argument("--messages", type=int, default=200_000, help="inputs for websockets")
+    options.add_argument("--requests", type=int, default=200_000, help="inputs for HTTP with bodies")
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
     gc.disable()
     courses = {
         "lines": lines(chosen.lines, random.Random(chosen.seed)),
-        "websocket and HTTP": asyncio.run(messages(chosen.messages, random.Random(chosen.seed))),
+        "websocket": asyncio.run(messages(chosen.messages, random.Random(chosen.seed))),
+        "HTTP": asyncio.run(requests(chosen.requests, random.Random(chosen.seed))),
     }
     figures: dict[str, Any] = {name: course.figures() for name, course in courses.items()}
     figures["largest memory, MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)

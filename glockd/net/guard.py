@@ -1,24 +1,28 @@
-"""Which pages of which sites may talk to the daemon through somebody's browser."""
+"""Who may ask: which pages of which sites through somebody's browser, and who knows a secret."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hmac
+import socket
 from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from websockets.http11 import Request, Response
-
-from glockd.policy import Reason
-from glockd.web.app import text
+from glockd.config import Config, words
+from glockd.net.answers import Refused, refused
+from glockd.net.exchange import Ask
 
 ANY = "*"
 
 
 class Visitors:
-    """Checks Origin and Host of requests. Clients that are no browsers send no Origin, and are welcome.
+    """Checks where a request comes from. Clients that are no browsers send no Origin, and are welcome.
 
     Args:
-        origins: sites whose pages may open a websocket besides the daemon's own, as `https://example.org`;
+        origins: sites whose pages may talk to the daemon besides its own, as `https://example.org`;
             `null` for pages without a site, `*` for all.
         hosts: names by which the daemon may be called besides localhost and addresses; `*` for any.
     """
@@ -27,23 +31,55 @@ class Visitors:
         self._origins = {origin.lower().rstrip("/") for origin in origins}
         self._hosts = {host.lower() for host in hosts}
 
-    def refuse(self, request: Request) -> tuple[Reason, Response] | None:
-        """What is wrong with a request (host or origin) and the answer to it; None if nothing is."""
-        origins = request.headers.get_all("Origin")
-        hosts = request.headers.get_all("Host")
-        shakes_hands = "upgrade" in ", ".join(request.headers.get_all("Connection")).lower()
-        if shakes_hands and not origins:
+    @classmethod
+    def of(cls, config: Config) -> Visitors:
+        """Those that the options welcome."""
+        # One's own name is no foreign site's.
+        return cls(words(config.ws_origin), [*words(config.ws_host), socket.gethostname()])
+
+    def refuse_page(self, ask: Ask) -> Refused | None:
+        """What is wrong with a request for a page or a websocket; None if nothing is.
+
+        A page changes nothing, and its headers keep other sites from reading it: links to it may be anywhere.
+        """
+        shakes_hands = "upgrade" in ask.headers.get("Connection").lower()
+        if shakes_hands and "Origin" not in ask.headers:
             return None
+        return self._misdirected(ask) or (self._foreign(ask) if shakes_hands else None)
+
+    def refuse_call(self, ask: Ask, *, is_open: bool) -> Refused | None:
+        """What is wrong with a call at a door; None if nothing is.
+
+        Args:
+            is_open: the door asks for no secret, so that the name it is called by is all that keeps a foreign page
+                from it.
+        """
+        misdirected = self._misdirected(ask) if is_open else None
+        if misdirected is not None:
+            return misdirected
+        if "Origin" in ask.headers:
+            return self._foreign(ask)
+        # Fetch Metadata (W3C): a browser says so itself, also of pictures and links, which have no Origin.
+        if "cross-site" in ask.headers.words("Sec-Fetch-Site") and ANY not in self._origins:
+            answer = "Pages of other sites may not talk to this daemon: see -ws-origin."
+            return refused("cross_site", 403, answer)
+        return None
+
+    def _misdirected(self, ask: Ask) -> Refused | None:
+        hosts = ask.headers.get_all("Host")
         host = hosts[0].lower() if hosts else ""
         # DNS rebinding: a page of a foreign site reaches the daemon under the name of that site, which is
         # the same origin then. It can do so with no name that is an address.
         if len(hosts) > 1 or (host and not self._is_mine(host)):
-            answer = f"This daemon is not called {_shown(host)}: see -ws-host."
-            return "host", text(answer, 421, "Misdirected Request")
-        if shakes_hands and (len(origins) > 1 or not self._is_welcome(origins[0].lower(), host)):
-            answer = f"Pages of {_shown(origins[0])} may not talk to this daemon: see -ws-origin."
-            return "origin", text(answer, 403, "Forbidden")
+            return refused("host", 421, f"This daemon is not called {_shown(host)}: see -ws-host.")
         return None
+
+    def _foreign(self, ask: Ask) -> Refused | None:
+        origins, host = ask.headers.get_all("Origin"), ask.headers.get("Host").lower()
+        if len(origins) == 1 and self._is_welcome(origins[0].lower(), host):
+            return None
+        answer = f"Pages of {_shown(origins[0])} may not talk to this daemon: see -ws-origin."
+        return refused("origin", 403, answer)
 
     def _is_mine(self, host: str) -> bool:
         name = _name(host)
@@ -57,6 +93,40 @@ class Visitors:
             return False
         # On this machine every port is home: what listens there is the user's own.
         return bool(host) and (site == host or (_is_local(_name(site)) and _is_local(_name(host))))
+
+
+class Principal(NamedTuple):
+    """Who asks, as far as is known."""
+
+    name: str  # that it gives with its password; empty: it gives none
+    secret: bytes  # that it knows; empty: none was asked for
+
+
+NOBODY = Principal("", b"")
+
+
+def identify(ask: Ask, secrets: tuple[bytes, ...]) -> Principal | None:
+    """Who asks; None if no secret is known to them: then the answer is `answers.unauthorised()`.
+
+    Args:
+        secrets: any of which may be the bearer token, or the password of any user; with none, everybody is welcome.
+    """
+    if not secrets:
+        return NOBODY
+    given = ask.headers.get_all("Authorization")
+    scheme, _, credentials = (given[0] if len(given) == 1 else "").strip().partition(" ")
+    name, secret = b"", credentials.strip().encode("utf-8", "surrogateescape")
+    if scheme.lower() == "basic":
+        try:
+            name, _, secret = base64.b64decode(secret, validate=True).partition(b":")
+        except binascii.Error:
+            return None
+    elif scheme.lower() != "bearer":
+        return None
+    # Every secret is compared, in constant time each: the answer's time tells nothing.
+    if not sum([hmac.compare_digest(secret, one) for one in secrets]):
+        return None
+    return Principal(name.decode("utf-8", "backslashreplace"), secret)
 
 
 def _name(host: str) -> str:

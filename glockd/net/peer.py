@@ -77,6 +77,11 @@ class Peer(asyncio.Protocol):
         if host is not None:
             self.service.gate.leave(host)
 
+    def give_way(self, successor: Peer) -> None:
+        """Let `successor` have the connection, which has come in already; it is forgotten here."""
+        self.service.sweep.forget(self)
+        successor._host, self._host = self._host, None
+
     def look(self) -> bool:
         """Act on what has not happened since the last look, a second ago; whether to look again."""
         raise NotImplementedError

@@ -1,1 +1,1 @@
-"""The HTTP side: what is answered on the websocket port to requests that are no websocket handshake."""
+"""Pages: handlers of requests, the same on the websocket port and on an HTTP port of its own."""

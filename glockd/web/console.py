@@ -1,4 +1,4 @@
-"""The console page: one file, and the policy that lets a browser run just what is in it."""
+"""The console page: joined from its files, with the policy that lets a browser run just what is in it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,49 @@ import hashlib
 import re
 from pathlib import Path
 
-from websockets.http11 import Request, Response
+from glockd.net.answers import respond
+from glockd.net.exchange import Answer, Ask
+from glockd.web.app import Page
 
-from glockd.web.app import Page, respond
+FOLDER = Path(__file__).with_name("console")
 
-FILE = Path(__file__).with_name("console.html")
+# The parts of the script, in the order in which they stand on the page.
+SCRIPT = (
+    "verbs",
+    "bounds",
+    "elements",
+    "names",
+    "ages",
+    "wire",
+    "link",
+    "poll",
+    "tiles",
+    "counters",
+    "list",
+    "lists",
+    "details",
+    "views",
+    "keys",
+    "terminal",
+    "start",
+)
 
 _INLINE = re.compile(rb"<(script|style)\b[^>]*>(.*?)</\1\s*>", re.DOTALL | re.IGNORECASE)
+
+
+def content() -> bytes:
+    """The page: style and script stand in it, so that one request gets all of it."""
+    script = b"\n".join((FOLDER / f"{part}.js").read_bytes() for part in SCRIPT)
+    style = (FOLDER / "style.css").read_bytes()
+    page = (FOLDER / "page.html").read_bytes()
+    return page.replace(b"/* style.css */\n", style).replace(b"/* script */\n", script)
 
 
 def page(content: bytes) -> Page:
     """The page with this content."""
     policy = content_policy(content)
 
-    def show(_: Request) -> Response:
+    def show(_: Ask) -> Answer:
         return respond(content, "text/html; charset=utf-8", policy=policy)
 
     # Nothing in it is worth a secret, and it asks for one itself: a browser that asked too would ask twice.

@@ -10,11 +10,10 @@ from importlib.metadata import version
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from websockets.http11 import Request, Response
-
 from glockd import __version__
 from glockd.core.stats import TRANSPORTS, Durations
-from glockd.web.app import respond
+from glockd.net.answers import respond
+from glockd.net.exchange import Answer, Ask
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -60,18 +59,19 @@ class Metrics:
 
             registry = CollectorRegistry()
             ProcessCollector(registry=registry)
-            libraries = {name: version(name) for name in ("uvloop", "websockets")}
+            libraries = {name: version(name) for name in ("httptools", "uvloop", "websockets")}
             self._versions = {"version": __version__, "python": platform.python_version(), **libraries}
             registry.register(self)
             self._registry = registry
         return self._registry
 
-    def show(self, request: Request) -> Response:
+    def show(self, ask: Ask) -> Answer:
         """All metrics, in the format that the scraper asks for."""
         registry = self._load()
         from prometheus_client import exposition, openmetrics
 
-        if any("application/openmetrics-text" in one for one in request.headers.get_all("Accept")):
+        # Not the library's `choose_encoder`: it raises TypeError on a version that is no number.
+        if "application/openmetrics-text" in ask.headers.get("Accept"):
             content = openmetrics.exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
             return respond(content, openmetrics.exposition.CONTENT_TYPE_LATEST)
         return respond(exposition.generate_latest(registry), exposition.CONTENT_TYPE_LATEST)

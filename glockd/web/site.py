@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from functools import partial
 
-from websockets.http11 import Request, Response
-
-from glockd.config import words
+from glockd.net.answers import Refused
+from glockd.net.exchange import Ask
 from glockd.net.guard import Visitors
+from glockd.net.http_way import HttpWay
+from glockd.net.peer import Peer
 from glockd.service import Service
 from glockd.web import app, console
+from glockd.web.handshakes import Handshakes
 from glockd.web.metrics import Metrics
 
 
@@ -27,18 +27,30 @@ class Sites:
     def __init__(self, service: Service, *, apart: bool, draining: Callable[[], bool]) -> None:
         self._service = service
         self._draining = draining
-        config = service.policy.config
-        # One's own name is no foreign site's.
-        self._visitors = Visitors(words(config.ws_origin), [*words(config.ws_host), socket.gethostname()])
+        self._visitors = Visitors.of(service.policy.config)
         pages = self._pages()
-        self.on_websocket = partial(self._answer, app.Site({} if apart else pages, self._secrets))
-        self.on_http = partial(self._answer, app.Site(pages, self._secrets, self._is_heard))
+        self._site = app.Site(pages, self._secrets)
+        on_websocket = app.Site({}, self._secrets) if apart else self._site
+        self.on_websocket = Handshakes(self._visitors.refuse_page, on_websocket, self._count)
+
+    def on_http(self, websocket: Callable[[], Peer]) -> HttpWay:
+        """What answers on an HTTP port of its own.
+
+        Args:
+            websocket: makes what takes a connection over that asks for a websocket, as the console page does.
+        """
+
+        def upgrade(_: Ask) -> Peer | None:
+            return websocket() if self._service.policy.config.console and not self._draining() else None
+
+        traffic = self._service.state.stats.traffic["websocket"]
+        return HttpWay(self._service, self._site, self._visitors.refuse_page, traffic, upgrade=upgrade)
 
     def _pages(self) -> dict[str, app.Page]:
         service, config = self._service, self._service.policy.config
         pages: dict[str, app.Page] = {}
         if config.console:
-            pages["/"] = console.page(console.FILE.read_bytes())
+            pages["/"] = console.page(console.content())
         if config.health:
             pages["/healthz"] = app.Page(app.health, guarded=False)
             pages["/readyz"] = app.readiness(self._draining)
@@ -53,15 +65,5 @@ class Sites:
     def _secrets(self) -> tuple[bytes, ...]:
         return self._service.policy.secrets
 
-    def _is_heard(self) -> bool:
-        """Whether the console page may talk to where it came from."""
-        return self._service.policy.config.console and not self._draining()
-
-    def _answer(self, site: app.Site, request: Request) -> Response | None:
-        """The answer to an HTTP request; None lets a websocket handshake go on."""
-        refusal = self._visitors.refuse(request)
-        if refusal is None:
-            return site(request)
-        what, page = refusal
-        self._service.policy.refused[what] += 1
-        return page
+    def _count(self, refusal: Refused) -> None:
+        self._service.policy.refused[refusal.reason] += 1

@@ -24,10 +24,10 @@ class Answer(NamedTuple):
 def ask(
     address: tuple[str, int], path: str, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """One request on a connection of its own, which the daemon closes."""
+    """One request on a connection of its own."""
     connection = http.client.HTTPConnection(*address[:2], timeout=PATIENCE)
     try:
-        connection.request(method, path, headers=dict(headers or {}))
+        connection.request(method, path, headers={"Connection": "close", **(headers or {})})
         response = connection.getresponse()
         body = response.read()
         assert response.will_close

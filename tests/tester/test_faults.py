@@ -106,11 +106,19 @@ def test_junk_for_the_line_parser() -> None:
     assert figures["commands understood"] > 1000
 
 
-def test_junk_for_the_websocket_and_http_door() -> None:
+def test_junk_for_the_websocket_door() -> None:
     figures = asyncio.run(fuzz.messages(5_000, random.Random(1))).figures()
     assert figures["crashes"] == {}
     assert figures["hangs"] == 0
     assert figures["commands understood"] > 100
+    assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
+
+
+def test_junk_for_http() -> None:
+    figures = asyncio.run(fuzz.requests(10_000, random.Random(1))).figures()
+    assert figures["crashes"] == {}
+    assert figures["hangs"] == 0
+    assert figures["commands understood"] > 1000
     assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from websockets.datastructures import Headers
-from websockets.http11 import Request
 
+from glockd.net.exchange import Ask, Fields
+from glockd.net.guard import identify
 from glockd.web import console
-from glockd.web.app import Site, knows_secret
+from glockd.web.app import Site
 from tests.support.clients import PATIENCE, SocketClient, wait_until
 from tests.support.http import ask
 from tests.support.process import Glockd, Spawner, run_glockd
@@ -111,7 +111,7 @@ def test_every_answer_says_how_it_may_be_used(daemon: Glockd) -> None:
 def test_the_console_page_may_run_just_what_is_in_it(daemon: Glockd) -> None:
     answer = ask(daemon.ws, "/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.body == console.FILE.read_bytes()
+    assert answer.body == console.content()
     policy = answer.headers["content-security-policy"]
     assert "unsafe" not in policy
     for kind in ("script", "style"):
@@ -138,6 +138,9 @@ def test_without_any_page_the_port_is_for_websockets_alone(glockd: Spawner) -> N
     daemon = glockd("-console=false", "-metrics=false", "-health=false")
     assert {ask(daemon.ws, path).status for path in PAGES} == {400}
     assert ask(daemon.ws, "/", "POST").status == ask(daemon.ws, "/", "HEAD").status == 405
+    client = daemon.web().sends("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    client.take_until(b"\r\n\r\n")
+    client.is_hung_up_on()
     daemon.client("websocket").says("g job").hears("1 Lock Get Success: job").hangs_up()
 
 
@@ -169,8 +172,8 @@ def test_without_the_console_page_the_http_port_is_for_http_alone(glockd: Spawne
     daemon, address = with_http_port(glockd, "-console=false")
     daemon.ws = address
     client = daemon.web()
-    assert client.request(path="/healthz")[0] == 200
-    client.is_hung_up_on()
+    assert client.request(path="/healthz") == (200, b"ok\n")
+    assert client.request(path="/readyz") == (200, b"ready\n")
 
 
 @pytest.mark.parametrize("where", ["9100", "localhost", "localhost:", "localhost:65536", ":x"])
@@ -190,8 +193,8 @@ def test_port_0_lets_the_system_choose_and_the_ready_line_tells(glockd: Spawner)
 # Secrets
 
 
-def with_secrets(*authorization: str) -> Request:
-    return Request("/", Headers([("Authorization", value) for value in authorization]))
+def with_secrets(*authorization: str) -> Ask:
+    return Ask("GET", "/", headers=Fields([("Authorization", value) for value in authorization]))
 
 
 def basic(credentials: str) -> str:
@@ -202,7 +205,7 @@ def basic(credentials: str) -> str:
     "value", ["Bearer two", "bearer one", "Bearer  two ", basic("any:one"), basic(":two")]
 )
 def test_any_secret_opens_a_page(value: str) -> None:
-    assert knows_secret(with_secrets(value), (b"one", b"two"))
+    assert identify(with_secrets(value), (b"one", b"two")) is not None
 
 
 @pytest.mark.parametrize(
@@ -223,7 +226,7 @@ def test_any_secret_opens_a_page(value: str) -> None:
     ],
 )
 def test_nothing_else_opens_it(values: list[str]) -> None:
-    assert not knows_secret(with_secrets(*values), (b"one", b"two"))
+    assert identify(with_secrets(*values), (b"one", b"two")) is None
 
 
 def test_with_an_auth_file_pages_want_a_secret_but_health_does_not(glockd: Spawner, tmp_path: Path) -> None:
@@ -260,14 +263,9 @@ def test_the_console_asks_for_the_secret_itself_and_the_browser_does_not(
 def test_a_site_asks_for_the_secrets_of_now() -> None:
     secrets: list[bytes] = []
     site = Site({"/": console.page(b"")}, lambda: tuple(secrets))
-    request = Request("/", Headers())
-    response = site(request)
-    assert response is not None
-    assert response.status_code == 200
+    assert site(Ask("GET", "/")).status == 200
     secrets.append(b"new")
-    response = site(request)
-    assert response is not None
-    assert response.status_code == 401
+    assert site(Ask("GET", "/")).status == 401
 
 
 # Draining

@@ -15,6 +15,7 @@ from glockd.doors.line.wire.language import VERBS
 from glockd.web import console
 from tests.support.clients import StreamClient
 from tests.support.process import Glockd, Spawner
+from tests.web.test_app import with_http_port
 
 # The browser is not to look for anything but the daemon.
 ARGUMENTS = [
@@ -98,13 +99,13 @@ def takes(client: StreamClient, names: list[str]) -> None:
 
 
 def test_the_page_lists_the_verbs_as_the_daemon_knows_them() -> None:
-    content = console.FILE.read_text("utf-8")
+    content = console.content().decode()
     table = re.findall(r'^  \["(.+?)", "(.+)"\],$', content.partition("\n];\n")[0], re.M)
     assert table == [(verb.syntax, verb.does) for verb in VERBS.values()]
 
 
 def test_the_page_needs_nothing_but_itself() -> None:
-    content = console.FILE.read_text("utf-8")
+    content = console.content().decode()
     assert content.count("<script") == content.count("<style") == 1
     assert re.findall(r"\s(?:style|on[a-z]+)=\"", content) == []
     addresses = set(re.findall(r"https?://[^'\"\s)]+", content))
@@ -496,3 +497,38 @@ def test_nobody_is_asked_anything_while_nobody_looks(glockd: Spawner, visit: Vis
     page.wait_for_timeout(3000)
     asked = questions() - start
     assert 2 < asked < 20, asked  # a q and a find a second, and a page every other
+
+
+def test_the_page_is_live_on_a_port_of_its_own(glockd: Spawner, visit: Visitor) -> None:
+    daemon, address = with_http_port(glockd)
+    daemon.ws = address
+    page = live(visit(daemon))
+    alice = daemon.stream()
+    alice.says("g job").hears("1 Lock Get Success: job")
+    expect(row(page, "job")).to_contain_text(alice.address)
+
+
+def test_names_that_other_languages_give_are_told_apart(glockd: Spawner, visit: Visitor) -> None:
+    """A line could not have typed them: HTML would show two blanks as one, and nothing of a NUL."""
+    page = live(visit(glockd()))
+    for name, shown_as in {
+        "a job": "a job",
+        "a  b": r"a \u{20}b",
+        " a ": r"\u{20}a\u{20}",
+        "a\nb": r"a\u{a}b",
+        "a\0b": r"a\u{0}b",
+        "a\u00a0b": r"a\u{a0}b",
+        "a\u202eb": r"a\u{202e}b",
+        "": "(empty name)",
+    }.items():
+        assert page.evaluate("name => visible(name)", name) == shown_as
+        assert page.evaluate("name => label({ name, address: '' })", name) == shown_as
+        assert page.evaluate("name => sayable(name)", name) is (name in ("a job", "a\0b", "a\u202eb", ""))
+
+
+def test_a_lock_that_cannot_be_asked_for_is_not_taken_for_another(glockd: Spawner, visit: Visitor) -> None:
+    daemon = glockd()
+    daemon.stream().says("g a b").hears("1 Lock Get Success: a b")
+    page = live(visit(daemon, "#lock/a%0Ab"))
+    expect(page.locator("#lock h2")).to_have_text(r"a\u{a}b")
+    expect(page.locator("#lock")).to_contain_text("cannot be asked for here")

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from websockets.datastructures import Headers
-from websockets.http11 import Request
 
 from glockd import __version__
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.doors.line.wire.language import VERBS
+from glockd.net.exchange import Ask
 from glockd.policy import Policy
 from glockd.web.metrics import Metrics
 from tests.support.clients import PATIENCE, wait_until
@@ -205,7 +204,7 @@ def test_openmetrics_for_those_who_ask(daemon: Glockd) -> None:
 
 
 def metrics_of(state: State, now: float = 0.0) -> dict[str, float]:
-    page = Metrics(state, Policy(), lambda: now, lambda: False).show(Request("/metrics", Headers()))
+    page = Metrics(state, Policy(), lambda: now, lambda: False).show(Ask("GET", "/metrics"))
     return samples(bytes(page.body).decode())
 
 

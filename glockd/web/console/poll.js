@@ -1,0 +1,55 @@
+// Looking at the daemon, at a pace that it does not feel
+
+let pollTimer = 0;
+let polling = false;
+let again = false;
+let turn = 0;
+
+function schedule(delay) {
+  clearTimeout(pollTimer);
+  pollTimer = setTimeout(poll, delay);
+}
+
+async function poll() {
+  if (polling || paused || document.hidden || document.body.dataset.link !== "live") return;
+  polling = true;
+  const began = performance.now();
+  try {
+    if (!previous || began - previous.now > 0.9 * PACE) await count();
+    if (turn++ % 2 === 0 || again) {
+      again = false;
+      await refresh();
+    }
+  } catch (error) {
+    if (!(error instanceof Lost || error instanceof Refused)) throw error;
+  } finally {
+    polling = false;
+    if (document.body.dataset.link === "live") {
+      schedule(again ? 0 : Math.max(PACE, (performance.now() - began) * SHARE));
+    }
+  }
+}
+
+// Show what the person has just asked for, without waiting for the next turn; one look at a time even then.
+function look() {
+  again = true;
+  if (polling) return;
+  clearTimeout(pollTimer);
+  if (paused) {
+    again = false;
+    refresh().catch((error) => { if (!(error instanceof Lost || error instanceof Refused)) throw error; });
+  } else {
+    poll();
+  }
+}
+
+$("pause").onclick = () => {
+  paused = !paused;
+  $("pause").setAttribute("aria-pressed", paused);
+  put($("pause"), paused ? "Go on" : "Pause");
+  if (document.body.dataset.link === "live") show("live", paused ? "paused" : "live");
+  if (!paused) {
+    previous = null;
+    schedule(0);
+  }
+};

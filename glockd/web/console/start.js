@@ -1,0 +1,3 @@
+setInterval(() => { tick(); countDown(); }, 1000);
+route();
+connect();
