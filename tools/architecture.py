@@ -31,7 +31,7 @@ ORDER = (
         "service",
     ),
     *("net", "addresses", "peer", "gate", "sweep", "tls", "porch", "exchange", "answers", "guard"),
-    *("reader", "heads", "pump", "http", "http_way", "grpc", "protobuf"),
+    *("reader", "heads", "streams", "http", "http_way", "grpc", "protobuf"),
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),
     *("store", "web", "site", "app", "handshakes", "metrics", "console"),

@@ -22,8 +22,8 @@ from glockd.net.answers import Refused, refused, text
 from glockd.net.exchange import Answer, Pieces
 from glockd.net.heads import CONTINUE, has_body, head
 from glockd.net.peer import Peer
-from glockd.net.pump import Pump
 from glockd.net.reader import BODY, BYTES_A_TURN, IDLE, Due, Reader
+from glockd.net.streams import Pump
 from glockd.net.sweep import has_hung_up
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from httptools import HttpRequestParser
 
 from glockd.net.exchange import Answer, Ask
 from glockd.net.http import HttpProtocol
-from glockd.net.pump import Pump
 from glockd.net.reader import Reader
+from glockd.net.streams import Pump
 from tests.support.wires import service_alone, way
 from tools.fuzz import HANDSHAKE, Wire
 
