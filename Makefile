@@ -39,7 +39,7 @@ quick: dev
 # What is judged by the time that it takes, on a machine that has nothing else to do; and the figures themselves.
 figures: dev
 	GLOCKD_FIGURES=1 $(BIN)/python -m pytest -m figures $(ARGS)
-	GLOCKD_FIGURES=1 $(BIN)/python -m pytest tests/doors/line/test_abuse.py
+	GLOCKD_FIGURES=1 $(BIN)/python -m pytest tests/doors/line/test_abuse.py tests/web
 	$(BIN)/python bench/figures.py
 	$(BIN)/python bench/python_client.py
 

@@ -15,6 +15,7 @@ from glockd.doors.line.wire.language import VERBS
 from glockd.web import console
 from tests.support.clients import StreamClient
 from tests.support.process import Glockd, Spawner
+from tests.support.timing import at_most
 from tests.web.test_app import with_http_port
 
 # The browser is not to look for anything but the daemon.
@@ -192,7 +193,7 @@ def test_a_hundred_thousand_locks(glockd: Spawner, visit: Visitor) -> None:
     page = live(visit(daemon))
     expect(page.get_by_text(f"1\u201350 of {MANY:,}")).to_be_visible()
     took = time.monotonic() - start
-    assert took < 5, f"the page took {took:.1f} s"
+    assert took < at_most(5), f"the page took {took:.1f} s"
     expect(page.locator("#list-locks tbody tr")).to_have_count(50)
 
     page.get_by_role("button", name="On").click()
@@ -217,7 +218,7 @@ def test_a_hundred_thousand_locks(glockd: Spawner, visit: Visitor) -> None:
         began = time.monotonic()
         bob.says("ping").hears("1 pong")
         worst = max(worst, time.monotonic() - began)
-    assert worst < 0.1, f"somebody else waited for {worst * 1000:.0f} ms"
+    assert worst < at_most(0.1), f"somebody else waited for {worst * 1000:.0f} ms"
     alice.sock.close()
 
 
