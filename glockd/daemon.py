@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from glockd.process.notify import Notifier
 from glockd.process.pidfile import PidFile
 from glockd.process.pulse import Pulse
 from glockd.process.sockets import raise_descriptor_limit
+from glockd.process.stderr import lost_lines
+from glockd.process.terminal import Terminal
 from glockd.reload import changes
 from glockd.service import Service
 from glockd.tokens import open_tokens
@@ -37,6 +40,9 @@ from glockd.web.site import Sites
 # How often the event loop's lag is measured, and the service manager told what goes on, in seconds.
 LAG_SAMPLING = 0.25
 STATUS_INTERVAL = 10.0
+
+# How often lines that wait for the log are tried again, in seconds.
+LOOK_AROUND = 0.25
 
 # How long clients may take to read their last replies when the daemon stops, in seconds.
 DRAIN = 3.0
@@ -58,6 +64,7 @@ class Daemon:
         self.config = config
         self._reread = reread
         self._loop = loop
+        self._terminal = Terminal()
         self._log = structlog.get_logger()
         self._descriptors = raise_descriptor_limit()
         policy = Policy(
@@ -65,6 +72,7 @@ class Daemon:
             read_secrets(config.auth_file),
             # Not loop.time(), which is that clock at the beginning of the turn.
             wall_offset=lambda: time.time() - time.monotonic(),
+            lost_log_lines=lost_lines,
         )
         try:
             self._tls = (
@@ -108,7 +116,7 @@ class Daemon:
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         self._loop.add_signal_handler(signal.SIGUSR1, self._summarise)
         # The core has no cycles, transports break theirs: no collector has to walk through all locks.
         gc.collect()
@@ -136,11 +144,23 @@ class Daemon:
             self._pulses.append(Pulse(self._loop, every, job))
 
         beat(LAG_SAMPLING, state.stats.lag.add)
+        beat(LOOK_AROUND, lambda _: self._look_around())
         if notifier.watchdog_seconds:
             # sd_watchdog_enabled(3): every half of the time is recommended.
             beat(notifier.watchdog_seconds / 2, lambda _: notifier.tell("WATCHDOG=1"))
         if notifier.is_heard:
             beat(STATUS_INTERVAL, lambda _: notifier.tell(f"STATUS={summary.line(state)}"))
+
+    def _look_around(self) -> None:
+        sys.stderr.flush()
+        self._terminal.look()
+
+    def _hang_up(self) -> None:
+        """The terminal is gone, and the daemon goes with it; or somebody wants a reload."""
+        if self._terminal.is_gone():
+            self._stopping.set()
+        else:
+            self._reload()
 
     def _reload(self) -> None:
         """Take over what can be taken over from a changed configuration; if it is wrong, nothing."""

@@ -42,9 +42,20 @@ def configure(form: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def loss(lines: int) -> str:
+    """The line of the log, as it looks now, that tells how many lines were lost; whatever its level."""
+    event: structlog.typing.EventDict = {
+        "event": "log lines were lost, as they were not taken",
+        "lines": lines,
+    }
+    for processor in structlog.get_config()["processors"]:
+        event = processor(None, "warning", event)
+    return f"{event}\n"
 
 
 def say(notice: Notice) -> None:

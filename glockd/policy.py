@@ -50,6 +50,8 @@ class Policy:
     secrets: tuple[bytes, ...] = ()  # any of them is what auth wants to hear first; none: no auth needed
     # What to add to monotonic seconds for those since 1970; asked for when somebody looks.
     wall_offset: Callable[[], float] = lambda: 0.0
+    # How many lines of the log nobody took; asked for when somebody looks.
+    lost_log_lines: Callable[[], int] = lambda: 0
     # A session with fewer holds needs no check against limits. One comparison on the hot path.
     unchecked: int = UNLIMITED
     # What was refused, by reason.

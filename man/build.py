@@ -125,7 +125,8 @@ def glockd_page() -> str:
     lines += entry(
         "SIGHUP",
         "Read the configuration and the secrets again. What can change at once does, what wants a restart is named in "
-        "the log; if anything is wrong, nothing changes.",
+        "the log; if anything is wrong, nothing changes. Where standard error is a terminal and "
+        "that is closed, the daemon ends.",
     )
     lines += entry("SIGUSR1", "Write a summary of the state to the log.")
     lines += [".SH ENVIRONMENT"]
