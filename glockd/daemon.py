@@ -44,6 +44,9 @@ STATUS_INTERVAL = 10.0
 # How often lines that wait for the log are tried again, in seconds.
 LOOK_AROUND = 0.25
 
+# How often certificates are told about that will soon be over, in seconds.
+CERTIFICATES = 86400.0
+
 # How long clients may take to read their last replies when the daemon stops, in seconds.
 DRAIN = 3.0
 
@@ -67,19 +70,20 @@ class Daemon:
         self._terminal = Terminal()
         self._log = structlog.get_logger()
         self._descriptors = raise_descriptor_limit()
-        policy = Policy(
-            in_force(config, self._descriptors),
-            read_secrets(config.auth_file),
-            # Not loop.time(), which is that clock at the beginning of the turn.
-            wall_offset=lambda: time.time() - time.monotonic(),
-            lost_log_lines=lost_lines,
-        )
         try:
             self._tls = (
                 Tls(config.tls_cert, config.tls_key, config.tls_client_ca) if config.tls_cert else None
             )
         except TlsError as error:
             raise StartError(str(error)) from error
+        policy = Policy(
+            in_force(config, self._descriptors),
+            read_secrets(config.auth_file),
+            # Not loop.time(), which is that clock at the beginning of the turn.
+            wall_offset=lambda: time.time() - time.monotonic(),
+            lost_log_lines=lost_lines,
+            certificate_ends=self._tls.ends if self._tls is not None else dict,
+        )
         self._token_file, tokens = open_tokens(config.state_dir, time.time(), self._complain)
         vocabulary = Vocabulary()
         outbox: deque[Notice] = deque()
@@ -134,6 +138,7 @@ class Daemon:
         if self.config.verbose:
             self._log.info("configuration", **{one.name: getattr(self.config, one.name) for one in options()})
         addresses = self._listening.addresses
+        self._say_certificates()
         self._log.info("ready", version=__version__, listening=addresses)
         self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
 
@@ -145,11 +150,16 @@ class Daemon:
 
         beat(LAG_SAMPLING, state.stats.lag.add)
         beat(LOOK_AROUND, lambda _: self._look_around())
+        beat(CERTIFICATES, lambda _: self._say_certificates(troubles_only=True))
         if notifier.watchdog_seconds:
             # sd_watchdog_enabled(3): every half of the time is recommended.
             beat(notifier.watchdog_seconds / 2, lambda _: notifier.tell("WATCHDOG=1"))
         if notifier.is_heard:
             beat(STATUS_INTERVAL, lambda _: notifier.tell(f"STATUS={summary.line(state)}"))
+
+    def _say_certificates(self, *, troubles_only: bool = False) -> None:
+        if self._tls is not None:
+            logs.say_certificates(self._tls, time.time(), troubles_only=troubles_only)
 
     def _look_around(self) -> None:
         sys.stderr.flush()
@@ -178,6 +188,7 @@ class Daemon:
             self.service.policy.obey(in_force(config, self._descriptors), secrets)
             for door in self._doors:
                 door.reload(config)
+            self._say_certificates()
             self._log.info("reloaded", changed=taken, secrets=len(secrets))
             if left:
                 self._log.warning("a restart is needed for these options", options=left)

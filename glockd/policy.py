@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -52,6 +52,8 @@ class Policy:
     wall_offset: Callable[[], float] = lambda: 0.0
     # How many lines of the log nobody took; asked for when somebody looks.
     lost_log_lines: Callable[[], int] = lambda: 0
+    # When certificates end, in seconds since 1970, by the option that names their file; asked for likewise.
+    certificate_ends: Callable[[], Mapping[str, float]] = dict
     # A session with fewer holds needs no check against limits. One comparison on the hot path.
     unchecked: int = UNLIMITED
     # What was refused, by reason.

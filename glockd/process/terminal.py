@@ -31,7 +31,7 @@ class Terminal:
         return self._poll is not None and bool(self._poll.poll(0))
 
     def look(self) -> None:
-        """To be called every quarter of a second: one that goes without a signal was left on purpose (disown in bash)."""
+        """To be called every quarter of a second: one that goes without a signal was left on purpose (`disown`)."""
         if self.is_gone():
             self._looks_left -= 1
             if not self._looks_left:
