@@ -209,16 +209,18 @@ def test_an_address_that_is_not_here() -> None:
     assert "192.0.2.1" in one_clear_line(result.stderr)
 
 
-def test_a_daemon_without_any_transport_just_sits_there(glockd: Spawner) -> None:
-    daemon = glockd(*OFF, listen=())
-    assert daemon.is_running
-    daemon.stop()
+def test_a_daemon_with_nothing_to_listen_on_does_not_start() -> None:
+    result = run_glockd(*OFF)
+    assert result.returncode == 1
+    assert "nothing to listen on" in one_clear_line(result.stderr)
 
 
-def test_sockets_meant_for_another_process_are_not_taken(glockd: Spawner) -> None:
+def test_sockets_meant_for_another_process_are_not_taken() -> None:
     # sd_listen_fds(3): LISTEN_PID must be our own.
-    daemon = glockd(*OFF, listen=(), LISTEN_FDS="1", LISTEN_PID="1", LISTEN_FDNAMES="tcp")
-    assert daemon.is_running
+    environment = {"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "tcp"}
+    result = run_glockd(*OFF, env=environment)
+    assert result.returncode == 1
+    assert "no socket was handed over" in result.stderr
 
 
 # The end
