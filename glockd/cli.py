@@ -16,6 +16,8 @@ from glockd.config import Config, ConfigError, build, default, flag, from_file, 
 TRUE = ("1", "t", "T", "TRUE", "true", "True")
 FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
+ENVIRONMENT = click.core.ParameterSource.ENVIRONMENT
+
 # Where a context keeps the words of the command line that mean nothing.
 UNREAD = "glockd.unread"
 
@@ -34,6 +36,32 @@ class GoBool(click.ParamType[bool]):
         if value in FALSE:
             return False
         self.fail(f"{value!r} is neither true nor false", param, ctx)
+
+
+class Number(click.types.IntParamType):
+    """A whole number; and a word about the one value that Kubernetes puts into the environment."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        if isinstance(value, str) and "://" in value:
+            self.fail(
+                f"{value!r} is no number. Kubernetes sets such a variable for a service of that name: say "
+                "enableServiceLinks: false for the pod, or call the service otherwise",
+                param,
+                ctx,
+            )
+        number: int = super().convert(value, param, ctx)
+        return number
+
+
+class Option(click.Option):
+    """An option that is named in errors as it was given: by its variable, if it came from the environment."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What to call it."""
+        if ctx is not None and self.name and ctx.get_parameter_source(self.name) is ENVIRONMENT:
+            return f"'{self.envvar}'"
+        return super().get_error_hint(ctx)  # type: ignore[arg-type,unused-ignore]
 
 
 def go_words(words: Sequence[str], booleans: frozenset[str]) -> tuple[list[str], list[str]]:
@@ -105,11 +133,11 @@ def _options() -> list[click.Parameter]:
         name = flag(one.name)
         value = default(one)
         kind: click.ParamType[Any] = (
-            GoBool() if isinstance(value, bool) else click.INT if isinstance(value, int) else click.STRING
+            GoBool() if isinstance(value, bool) else Number() if isinstance(value, int) else click.STRING
         )
         shown = str(value).lower() if isinstance(value, bool) else str(value)
         parameters.append(
-            click.Option(
+            Option(
                 [f"-{name}", f"--{name}", one.name],
                 type=kind,
                 default=value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -83,7 +84,9 @@ class Policy:
 
 
 def read_secrets(path: str) -> tuple[bytes, ...]:
-    """The secrets in a file, one a line; none if there is no file.
+    """The secrets in a file, one a line, as clients send them: in UTF-8; none if there is no file.
+
+    An editor's mark at the beginning (BOM) is no part of a secret. A file without one is taken as it is.
 
     Raises:
         StartError: it cannot be read, or there is no secret in it.
@@ -91,10 +94,19 @@ def read_secrets(path: str) -> tuple[bytes, ...]:
     if not path:
         return ()
     try:
-        lines = Path(path).read_bytes().splitlines()
+        content = _in_utf8(Path(path).read_bytes())
     except OSError as error:
         raise StartError(f"-auth-file: {path}: {error.strerror}") from error
-    secrets = tuple(secret for secret in map(normalise, lines) if secret)
+    except UnicodeDecodeError as error:
+        raise StartError(f"-auth-file: {path}: it begins as UTF-16 and goes on otherwise") from error
+    secrets = tuple(secret for secret in map(normalise, content.splitlines()) if secret)
     if not secrets:
         raise StartError(f"-auth-file: {path}: there is no secret in it")
     return secrets
+
+
+def _in_utf8(content: bytes) -> bytes:
+    """A text without its byte order mark, by which editors and shells of Windows tell its encoding."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16").encode()
+    return content.removeprefix(codecs.BOM_UTF8)
