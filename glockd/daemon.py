@@ -137,10 +137,12 @@ class Daemon:
     def _say_ready(self) -> None:
         if self.config.verbose:
             self._log.info("configuration", **{one.name: getattr(self.config, one.name) for one in options()})
-        addresses = self._listening.addresses
         self._say_certificates()
-        self._log.info("ready", version=__version__, listening=addresses)
-        self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
+        where = self._listening
+        besides = {name: value for name in ("tls", "console") if (value := getattr(where, name))}
+        self._log.info("ready", version=__version__, **where.addresses, **besides)
+        listening = "; ".join(f"{kind} {', '.join(found)}" for kind, found in where.addresses.items())
+        self._notifier.tell("READY=1", f"STATUS=listening on {listening}")
 
     def _start_pulses(self) -> None:
         notifier, state = self._notifier, self.service.state

@@ -53,9 +53,30 @@ class Listening:
         self.listeners: list[Listener] = []
 
     @property
-    def addresses(self) -> list[str]:
-        """Where it is listened, in words."""
-        return [address for listener in self.listeners for address in listener.addresses]
+    def addresses(self) -> dict[str, list[str]]:
+        """Where it is listened, by kind of socket."""
+        found: dict[str, list[str]] = {}
+        for listener in self.listeners:
+            found.setdefault(listener.kind, []).extend(listener.addresses)
+        return found
+
+    @property
+    def tls(self) -> list[str]:
+        """The kinds of sockets with TLS."""
+        if self._tls is None:
+            return []
+        return [kind for kind in self.addresses if kind in self._config.tls_sockets]
+
+    @property
+    def console(self) -> str:
+        """The URL of the console page; empty: there is none."""
+        addresses = self.addresses
+        kind = "http" if "http" in addresses else "ws"
+        if not self._config.console or kind not in addresses:
+            return ""
+        host, _, port = addresses[kind][0].rpartition(":")
+        host = "localhost" if host in ("0.0.0.0", "[::]") else host
+        return f"http{'s' if kind in self.tls else ''}://{host}:{port}/"
 
     async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
         """Listen on every address that the options name, and on the sockets that were handed over.

@@ -9,9 +9,8 @@ import pytest
 
 from glockd.config import StartError
 from glockd.process.binding import addresses, overlaps
-from tests.process.test_lifecycle import free_port, one_clear_line
 from tests.support.http import ask
-from tests.support.process import Spawner, run_glockd
+from tests.support.process import Spawner, free_port, one_clear_line, run_glockd
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import os
 import pty
 import select
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from glockd.process.terminal import LOOKS, Terminal
 from tests.support.clients import PATIENCE, wait_until
 from tests.support.http import ask
-from tests.support.process import Glockd, Spawner, environment, glockd_command
+from tests.support.process import Glockd, Spawner, environment, free_port, glockd_command
 
 
 class Window:
@@ -105,10 +104,10 @@ def test_a_terminal_that_went_without_a_signal_was_left_on_purpose(monkeypatch: 
     os.close(slave)
 
 
-def test_in_tmux(tmp_path: Path, need: Callable[..., str], free_ports: tuple[int, int]) -> None:
+def test_in_tmux(tmp_path: Path, need: Callable[..., str]) -> None:
     """A signal by hand is a reload there, the end of the window is the end."""
     tmux = [need("tmux"), "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
-    port, web = free_ports
+    port, web = free_port(), free_port()
     flags = ("-port", str(port), "-ws", str(web), "-bind", "127.0.0.1", "-pidfile", str(tmp_path / "pid"))
     subprocess.run(
         [*tmux, "new-session", "-d", *glockd_command(*flags)], check=True, env=environment(), cwd=tmp_path
@@ -130,11 +129,3 @@ def test_in_tmux(tmp_path: Path, need: Callable[..., str], free_ports: tuple[int
     assert select.select([process], [], [], PATIENCE)[0], "the daemon lives on"
     os.close(process)
     assert not (tmp_path / "pid").exists()  # it has ended properly
-
-
-@pytest.fixture
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        for sock in (one, two):
-            sock.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]

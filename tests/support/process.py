@@ -68,6 +68,21 @@ def run_glockd(
     return result
 
 
+def one_clear_line(text: str) -> str:
+    """The only line of `text`, which names its problem in words."""
+    lines = text.splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody has now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
 class Glockd:
     """A running daemon.
 
