@@ -138,12 +138,15 @@ def glockd_page() -> str:
     lines += entry(
         "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "See sd_notify(3) and sd_watchdog_enabled(3)."
     )
+    lines += [".SH FILES"]
+    lines += entry("/etc/glockd/glockd.env", "The options of the service, as variables of its environment.")
+    lines += entry("PREFIX/share/glockd/glockd.toml", "A file for -config with every option, commented out.")
     lines += [".SH EXIT STATUS"]
     for status, text in (
         ("0", "Ended by SIGTERM or SIGINT, or help was asked for."),
-        ("1", "A listener, file or folder cannot be used."),
+        ("1", "A listener, file or folder cannot be used; with -probe, the daemon is not well."),
         ("2", "An option is wrong."),
-        ("3", "The pid file cannot be opened."),
+        ("3", "The pid file cannot be opened or written."),
         ("4", "The pid file is locked by another process."),
     ):
         lines += entry(status, text)

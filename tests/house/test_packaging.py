@@ -385,23 +385,6 @@ def test_the_example_for_kubernetes() -> None:
     assert container["livenessProbe"]["exec"]["command"] == health_check()
 
 
-def test_the_alert_rules_are_good(need: Callable[..., str]) -> None:
-    runs(need("promtool", "prometheus"), "check", "rules", REPOSITORY / "docs" / "alerts.yml")
-
-
-def test_alerts_and_dashboard_ask_for_metrics_that_there_are(glockd: Spawner) -> None:
-    daemon = glockd()
-    text = ask(daemon.ws, "/metrics").text
-    known = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE)) | set(
-        re.findall(r"^([a-z_]+)[ {]", text, re.M)
-    )
-    for name in ("alerts.yml", "grafana-dashboard.json"):
-        content = (REPOSITORY / "docs" / name).read_text()
-        asked = set(re.findall(r"\b(?:glockd|process)_[a-z_]+(?=[\[{ )])", content))
-        assert asked
-        assert asked - known == set(), name
-
-
 # The sample configuration
 
 

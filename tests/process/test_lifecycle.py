@@ -74,6 +74,12 @@ def test_a_pid_file_that_cannot_be_opened(tmp_path: Path, where: str) -> None:
     assert str(tmp_path / where) in one_clear_line(result.stderr)
 
 
+def test_a_pid_file_that_cannot_be_written() -> None:
+    result = run_glockd("-port", "0", "-pidfile", "/dev/full")
+    assert result.returncode == 3
+    assert "/dev/full" in one_clear_line(result.stderr)
+
+
 def test_a_stale_pid_file_is_taken_over(glockd: Spawner, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     first = glockd("-pidfile", str(path))
