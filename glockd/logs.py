@@ -14,7 +14,7 @@ from glockd.core.holds import Hold
 from glockd.core.names import shown, text
 from glockd.core.sessions import Session
 from glockd.net.tls import Tls
-from glockd.notices import Connected, Disconnected, Misspoken, Notice, Refusals, Renamed
+from glockd.notices import Connected, Disconnected, Misspoken, Notice, Refusals, Renamed, Stranger
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -94,6 +94,8 @@ def say(notice: Notice) -> None:
             log.warning("deadlock refused", lock=_name(waiter.name), cycle=circle)
         case Refusals(reasons=reasons):
             log.warning("refused", **reasons)
+        case Stranger(reason=reason, name=name):
+            log.warning(f"refused {reason}", **{reason: name}, see=f"-ws-{reason}")
         case Connected(session=session):
             log.info("connected", session=_who(session), transport=session.transport)
         case Disconnected(session=session, how=how):

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hmac
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -14,8 +14,16 @@ from urllib.parse import urlsplit
 from glockd.config import Config, words
 from glockd.net.answers import Refused, refused
 from glockd.net.exchange import Ask
+from glockd.policy import Reason
 
 ANY = "*"
+
+# Of so many origins and names that are refused the operator is told.
+MOST_KNOWN = 100
+
+
+def untold(reason: Reason, name: str) -> None:
+    """Nobody wants to know who was refused."""
 
 
 class Visitors:
@@ -25,17 +33,22 @@ class Visitors:
         origins: sites whose pages may talk to the daemon besides its own, as `https://example.org`;
             `null` for pages without a site, `*` for all.
         hosts: names by which the daemon may be called besides localhost and addresses; `*` for any.
+        told: is told once of each origin and name that is refused, with the reason: the operator may want to allow it.
     """
 
-    def __init__(self, origins: Iterable[str], hosts: Iterable[str]) -> None:
+    def __init__(
+        self, origins: Iterable[str], hosts: Iterable[str], told: Callable[[Reason, str], None] = untold
+    ) -> None:
         self._origins = {origin.lower().rstrip("/") for origin in origins}
-        self._hosts = {host.lower() for host in hosts}
+        self._hosts = {host.lower().rstrip(".") for host in hosts}
+        self._told = told
+        self._known: set[tuple[Reason, str]] = set()
 
     @classmethod
-    def of(cls, config: Config) -> Visitors:
+    def of(cls, config: Config, told: Callable[[Reason, str], None] = untold) -> Visitors:
         """Those that the options welcome."""
         # One's own name is no foreign site's.
-        return cls(words(config.ws_origin), [*words(config.ws_host), socket.gethostname()])
+        return cls(words(config.ws_origin), [*words(config.ws_host), socket.gethostname()], told)
 
     def refuse_page(self, ask: Ask) -> Refused | None:
         """What is wrong with a request for a page or a websocket; None if nothing is.
@@ -71,6 +84,7 @@ class Visitors:
         # DNS rebinding: a page of a foreign site reaches the daemon under the name of that site, which is
         # the same origin then. It can do so with no name that is an address.
         if len(hosts) > 1 or (host and not self._is_mine(host)):
+            self._tell("host", _shown(host))
             return refused("host", 421, f"This daemon is not called {_shown(host)}: see -ws-host.")
         return None
 
@@ -78,8 +92,15 @@ class Visitors:
         origins, host = ask.headers.get_all("Origin"), ask.headers.get("Host").lower()
         if len(origins) == 1 and self._is_welcome(origins[0].lower(), host):
             return None
+        self._tell("origin", _shown(origins[0]))
         answer = f"Pages of {_shown(origins[0])} may not talk to this daemon: see -ws-origin."
         return refused("origin", 403, answer)
+
+    def _tell(self, reason: Reason, name: str) -> None:
+        # Strangers choose these names: no more of them are kept than an operator would read.
+        if len(self._known) < MOST_KNOWN and (reason, name) not in self._known:
+            self._known.add((reason, name))
+            self._told(reason, name)
 
     def _is_mine(self, host: str) -> bool:
         name = _name(host)
@@ -132,7 +153,8 @@ def identify(ask: Ask, secrets: tuple[bytes, ...]) -> Principal | None:
 def _name(host: str) -> str:
     """The name or address in `host`, without its port."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        # A dot at the end, as resolvers with search lists send it, makes it no other name (RFC 1034, 3.1).
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return ""
 
