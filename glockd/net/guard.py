@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from glockd.config import Config, words
+from glockd.core.names import normalise
 from glockd.net.answers import Refused, refused
 from glockd.net.exchange import Ask
 from glockd.policy import Reason
@@ -144,10 +145,11 @@ def identify(ask: Ask, secrets: tuple[bytes, ...]) -> Principal | None:
             return None
     elif scheme.lower() != "bearer":
         return None
+    # As `auth` takes it, with single blanks; and as those mean it who still send Latin-1.
+    spellings = normalise(secret), normalise(secret.decode("latin-1").encode())
     # Every secret is compared, in constant time each: the answer's time tells nothing.
-    if not sum([hmac.compare_digest(secret, one) for one in secrets]):
-        return None
-    return Principal(name.decode("utf-8", "backslashreplace"), secret)
+    known = [one for one in secrets if sum([hmac.compare_digest(each, one) for each in spellings])]
+    return Principal(name.decode("utf-8", "backslashreplace"), known[0]) if known else None
 
 
 def _name(host: str) -> str:
