@@ -13,9 +13,9 @@ LIBRARY = $(PREFIX)/lib/glockd
 
 .PHONY: install uninstall run test quick figures faults all venv dev format format-check lint types coverage explore bench chaos clean
 
-$(VENV)/.run: setup.cfg pyproject.toml
+$(VENV)/.run: setup.cfg setup.py pyproject.toml clients/python/setup.cfg
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -e 'clients/python[cli]'
 	@touch $@
 
 $(VENV)/.dev: setup.cfg pyproject.toml clients/python/setup.cfg $(VENV)/.run
@@ -95,7 +95,7 @@ install:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/glockd.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/glock.1 man/glockd-tester.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/glockd README.md CHANGELOG.md LICENSE docs/*.md
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/glockd docs/alerts.yml docs/grafana-dashboard.json
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/glockd docs/alerts.yml docs/grafana-dashboard.json docs/glockd.toml
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|/usr/bin/glockd|$(PREFIX)/bin/glockd|' systemd/glockd.service > $(DESTDIR)$(UNITDIR)/glockd.service
 	install -m 644 -t $(DESTDIR)$(UNITDIR) systemd/glockd.socket

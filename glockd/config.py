@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class ConfigError(Exception):
@@ -227,6 +228,9 @@ class Config:
             _, colon, port = self.http.rpartition(":")
             in_range = port.isdecimal() and int(port) <= 65535
             _demand(bool(colon) and in_range, "http", f"{self.http!r} is not HOST:PORT")
+        for name, check in (("ws-origin", _is_origin), ("ws-host", _is_host_name)):
+            wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
+            _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
         _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
         _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
         try:
@@ -261,6 +265,31 @@ class Config:
     def tls_client_ca_sockets(self) -> frozenset[str]:
         """The kinds of sockets on which clients must have a certificate, if there is a CA."""
         return frozenset(words(self.tls_client_ca_for) or SOCKETS)
+
+
+# What the words of some options are.
+WANTED = {
+    "ws-origin": "a site as https://example.org:8443, without a path; nor null, nor *",
+    "ws-host": "a name as locks.example.org, without a port; nor *",
+}
+
+
+def _is_origin(word: str) -> bool:
+    """Whether it is what browsers send as Origin (RFC 6454, 7), or stands for such."""
+    if word in ("*", "null"):
+        return True
+    scheme, slashes, site = word.rstrip("/").partition("://")
+    try:
+        parts = urlsplit(f"//{site}")
+        whole = bool(parts.hostname) and parts.netloc == site and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return scheme.lower() in ("http", "https") and bool(slashes) and whole and "@" not in site
+
+
+def _is_host_name(word: str) -> bool:
+    """Whether a daemon can be called so in a URL, its port apart."""
+    return word == "*" or not set(word) & set("/:@[]?# ")
 
 
 def _bare(host: str) -> str:

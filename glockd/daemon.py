@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from glockd.process.notify import Notifier
 from glockd.process.pidfile import PidFile
 from glockd.process.pulse import Pulse
 from glockd.process.sockets import raise_descriptor_limit
+from glockd.process.stderr import lost_lines
+from glockd.process.terminal import Terminal
 from glockd.reload import changes
 from glockd.service import Service
 from glockd.tokens import open_tokens
@@ -37,6 +40,12 @@ from glockd.web.site import Sites
 # How often the event loop's lag is measured, and the service manager told what goes on, in seconds.
 LAG_SAMPLING = 0.25
 STATUS_INTERVAL = 10.0
+
+# How often lines that wait for the log are tried again, in seconds.
+LOOK_AROUND = 0.25
+
+# How often certificates are told about that will soon be over, in seconds.
+CERTIFICATES = 86400.0
 
 # How long clients may take to read their last replies when the daemon stops, in seconds.
 DRAIN = 3.0
@@ -58,20 +67,23 @@ class Daemon:
         self.config = config
         self._reread = reread
         self._loop = loop
+        self._terminal = Terminal()
         self._log = structlog.get_logger()
         self._descriptors = raise_descriptor_limit()
-        policy = Policy(
-            in_force(config, self._descriptors),
-            read_secrets(config.auth_file),
-            # Not loop.time(), which is that clock at the beginning of the turn.
-            wall_offset=lambda: time.time() - time.monotonic(),
-        )
         try:
             self._tls = (
                 Tls(config.tls_cert, config.tls_key, config.tls_client_ca) if config.tls_cert else None
             )
         except TlsError as error:
             raise StartError(str(error)) from error
+        policy = Policy(
+            in_force(config, self._descriptors),
+            read_secrets(config.auth_file),
+            # Not loop.time(), which is that clock at the beginning of the turn.
+            wall_offset=lambda: time.time() - time.monotonic(),
+            lost_log_lines=lost_lines,
+            certificate_ends=self._tls.ends if self._tls is not None else dict,
+        )
         self._token_file, tokens = open_tokens(config.state_dir, time.time(), self._complain)
         vocabulary = Vocabulary()
         outbox: deque[Notice] = deque()
@@ -108,7 +120,7 @@ class Daemon:
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         self._loop.add_signal_handler(signal.SIGUSR1, self._summarise)
         # The core has no cycles, transports break theirs: no collector has to walk through all locks.
         gc.collect()
@@ -125,9 +137,12 @@ class Daemon:
     def _say_ready(self) -> None:
         if self.config.verbose:
             self._log.info("configuration", **{one.name: getattr(self.config, one.name) for one in options()})
-        addresses = self._listening.addresses
-        self._log.info("ready", version=__version__, listening=addresses)
-        self._notifier.tell("READY=1", f"STATUS=listening on {', '.join(addresses) or 'nothing'}")
+        self._say_certificates()
+        where = self._listening
+        besides = {name: value for name in ("tls", "console") if (value := getattr(where, name))}
+        self._log.info("ready", version=__version__, **where.addresses, **besides)
+        listening = "; ".join(f"{kind} {', '.join(found)}" for kind, found in where.addresses.items())
+        self._notifier.tell("READY=1", f"STATUS=listening on {listening}")
 
     def _start_pulses(self) -> None:
         notifier, state = self._notifier, self.service.state
@@ -136,11 +151,28 @@ class Daemon:
             self._pulses.append(Pulse(self._loop, every, job))
 
         beat(LAG_SAMPLING, state.stats.lag.add)
+        beat(LOOK_AROUND, lambda _: self._look_around())
+        beat(CERTIFICATES, lambda _: self._say_certificates(troubles_only=True))
         if notifier.watchdog_seconds:
             # sd_watchdog_enabled(3): every half of the time is recommended.
             beat(notifier.watchdog_seconds / 2, lambda _: notifier.tell("WATCHDOG=1"))
         if notifier.is_heard:
             beat(STATUS_INTERVAL, lambda _: notifier.tell(f"STATUS={summary.line(state)}"))
+
+    def _say_certificates(self, *, troubles_only: bool = False) -> None:
+        if self._tls is not None:
+            logs.say_certificates(self._tls, time.time(), troubles_only=troubles_only)
+
+    def _look_around(self) -> None:
+        sys.stderr.flush()
+        self._terminal.look()
+
+    def _hang_up(self) -> None:
+        """The terminal is gone, and the daemon goes with it; or somebody wants a reload."""
+        if self._terminal.is_gone():
+            self._stopping.set()
+        else:
+            self._reload()
 
     def _reload(self) -> None:
         """Take over what can be taken over from a changed configuration; if it is wrong, nothing."""
@@ -158,6 +190,7 @@ class Daemon:
             self.service.policy.obey(in_force(config, self._descriptors), secrets)
             for door in self._doors:
                 door.reload(config)
+            self._say_certificates()
             self._log.info("reloaded", changed=taken, secrets=len(secrets))
             if left:
                 self._log.warning("a restart is needed for these options", options=left)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, cast
 
-from glockd.config import SOCKETS, Config
+from glockd.config import SOCKETS, Config, StartError
 from glockd.doors import Answers
 from glockd.net.peer import Peer
 from glockd.net.porch import Porch
 from glockd.net.tls import Tls
+from glockd.process.binding import addresses, overlaps
 from glockd.process.sockets import BACKLOG, UnixSocket, bound_keepalive, inherited_sockets, listen_ip
 from glockd.service import Service
 
@@ -51,9 +53,30 @@ class Listening:
         self.listeners: list[Listener] = []
 
     @property
-    def addresses(self) -> list[str]:
-        """Where it is listened, in words."""
-        return [address for listener in self.listeners for address in listener.addresses]
+    def addresses(self) -> dict[str, list[str]]:
+        """Where it is listened, by kind of socket."""
+        found: dict[str, list[str]] = {}
+        for listener in self.listeners:
+            found.setdefault(listener.kind, []).extend(listener.addresses)
+        return found
+
+    @property
+    def tls(self) -> list[str]:
+        """The kinds of sockets with TLS."""
+        if self._tls is None:
+            return []
+        return [kind for kind in self.addresses if kind in self._config.tls_sockets]
+
+    @property
+    def console(self) -> str:
+        """The URL of the console page; empty: there is none."""
+        addresses = self.addresses
+        kind = "http" if "http" in addresses else "ws"
+        if not self._config.console or kind not in addresses:
+            return ""
+        host, _, port = addresses[kind][0].rpartition(":")
+        host = "localhost" if host in ("0.0.0.0", "[::]") else host
+        return f"http{'s' if kind in self.tls else ''}://{host}:{port}/"
 
     async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
         """Listen on every address that the options name, and on the sockets that were handed over.
@@ -64,19 +87,32 @@ class Listening:
         Raises:
             StartError: an address cannot be listened on.
         """
-        config = self._config
         sockets = list(inherited)
+        try:
+            self._bind(sockets)
+        except StartError:
+            for _, sock in sockets:
+                sock.close()
+            raise
+        for kind, sock in sockets:
+            await self._serve(kind, sock)
+
+    def _bind(self, sockets: list[tuple[str, socket.socket]]) -> None:
+        """Add to `sockets`, each with its kind, what the options name and nobody has handed over."""
+        config = self._config
         given = {kind for kind, _ in sockets}
         for kind in SOCKETS:
             if kind not in given:
-                found = [listen_ip(host, port) for host, port in config.addresses(kind)]
-                sockets += [(kind, sock) for sock in found if sock is not None]
+                _listen(config, kind, sockets)
         if config.unix and "unix" not in given:
             mode = int(config.unix_mode, 8)
             self._unix_socket = UnixSocket(config.unix, mode, config.unix_owner, config.unix_group)
             sockets.append(("unix", self._unix_socket.socket))
-        for kind, sock in sockets:
-            await self._serve(kind, sock)
+        if not sockets:
+            raise StartError(
+                "there is nothing to listen on: no option names an address that this machine has, "
+                "and no socket was handed over"
+            )
 
     async def _serve(self, kind: str, sock: socket.socket) -> None:
         loop = self._service.loop
@@ -106,6 +142,28 @@ class Listening:
         """Take the Unix socket's file away."""
         if self._unix_socket is not None:
             self._unix_socket.remove()
+
+
+def _listen(config: Config, kind: str, sockets: list[tuple[str, socket.socket]]) -> None:
+    """Listen on all addresses that the options name for a kind of socket.
+
+    Args:
+        config: the options.
+        kind: one of SOCKETS.
+        sockets: those that there are, with their kinds; the new ones are added.
+    """
+    where = config.addresses(kind)
+    for address in addresses([host for host, _ in where], where[0][1]) if where else ():
+        try:
+            sock = listen_ip(address)
+        except OSError as error:
+            said = f"cannot listen on {address.host} port {address.address[1]}: {error.strerror}"
+            own = [f"{which} {_name(one)}" for which, one in sockets if overlaps(address, one)]
+            if own and error.errno == errno.EADDRINUSE:
+                said += f", by this daemon itself ({own[0]})"
+            raise StartError(said) from error
+        if sock is not None:
+            sockets.append((kind, sock))
 
 
 def handed_over(config: Config) -> list[tuple[str, socket.socket]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import UTC, datetime
 
 import structlog
 
@@ -12,7 +13,8 @@ from glockd.core.history import GRANTED, Record
 from glockd.core.holds import Hold
 from glockd.core.names import shown, text
 from glockd.core.sessions import Session
-from glockd.notices import Connected, Disconnected, Misspoken, Notice, Refusals, Renamed
+from glockd.net.tls import Tls
+from glockd.notices import Connected, Disconnected, Misspoken, Notice, Refusals, Renamed, Stranger
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -42,9 +44,45 @@ def configure(form: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def loss(lines: int) -> str:
+    """The line of the log, as it looks now, that tells how many lines were lost; whatever its level."""
+    event: structlog.typing.EventDict = {
+        "event": "log lines were lost, as they were not taken",
+        "lines": lines,
+    }
+    for processor in structlog.get_config()["processors"]:
+        event = processor(None, "warning", event)
+    return f"{event}\n"
+
+
+def say_certificates(tls: Tls, now: float, *, troubles_only: bool = False) -> None:
+    """Log which certificates are in force, with a warning for those that are not good for much longer.
+
+    Args:
+        now: seconds since 1970.
+        troubles_only: say nothing of those that are good.
+    """
+    log = structlog.get_logger()
+    if tls.objection:
+        log.warning("clients do not accept the certificate", option="-tls-cert", reason=tls.objection)
+    for one in tls.certificates:
+        trouble = one.trouble(now)
+        facts = {"option": one.option, "subject": one.subject, "serial": one.serial, "ends": _date(one.ends)}
+        if trouble == "is not valid yet":
+            facts["begins"] = _date(one.begins)
+        if trouble:
+            log.warning(f"a certificate {trouble}", **facts)
+        elif not troubles_only:
+            log.info("certificate", **facts)
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def say(notice: Notice) -> None:
@@ -56,6 +94,8 @@ def say(notice: Notice) -> None:
             log.warning("deadlock refused", lock=_name(waiter.name), cycle=circle)
         case Refusals(reasons=reasons):
             log.warning("refused", **reasons)
+        case Stranger(reason=reason, name=name):
+            log.warning(f"refused {reason}", **{reason: name}, see=f"-ws-{reason}")
         case Connected(session=session):
             log.info("connected", session=_who(session), transport=session.transport)
         case Disconnected(session=session, how=how):

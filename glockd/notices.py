@@ -57,6 +57,16 @@ class Refusals:
     reasons: Counter[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A name that the daemon was called by, or a site whose page asked, which is refused; told once for each."""
+
+    reason: str  # host or origin
+    name: str
+
+
 # What lies in the service's outbox: events for the listeners of sessions, and the rest for the log, the history's
 # records among it where they are logged as they happen.
-Notice: TypeAlias = Event | Record | Connected | Disconnected | Kicked | Renamed | Misspoken | Refusals
+Notice: TypeAlias = (
+    Event | Record | Connected | Disconnected | Kicked | Renamed | Misspoken | Refusals | Stranger
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -50,6 +51,10 @@ class Policy:
     secrets: tuple[bytes, ...] = ()  # any of them is what auth wants to hear first; none: no auth needed
     # What to add to monotonic seconds for those since 1970; asked for when somebody looks.
     wall_offset: Callable[[], float] = lambda: 0.0
+    # How many lines of the log nobody took; asked for when somebody looks.
+    lost_log_lines: Callable[[], int] = lambda: 0
+    # When certificates end, in seconds since 1970, by the option that names their file; asked for likewise.
+    certificate_ends: Callable[[], Mapping[str, float]] = dict
     # A session with fewer holds needs no check against limits. One comparison on the hot path.
     unchecked: int = UNLIMITED
     # What was refused, by reason.
@@ -79,7 +84,9 @@ class Policy:
 
 
 def read_secrets(path: str) -> tuple[bytes, ...]:
-    """The secrets in a file, one a line; none if there is no file.
+    """The secrets in a file, one a line, as clients send them: in UTF-8; none if there is no file.
+
+    An editor's mark at the beginning (BOM) is no part of a secret. A file without one is taken as it is.
 
     Raises:
         StartError: it cannot be read, or there is no secret in it.
@@ -87,10 +94,19 @@ def read_secrets(path: str) -> tuple[bytes, ...]:
     if not path:
         return ()
     try:
-        lines = Path(path).read_bytes().splitlines()
+        content = _in_utf8(Path(path).read_bytes())
     except OSError as error:
         raise StartError(f"-auth-file: {path}: {error.strerror}") from error
-    secrets = tuple(secret for secret in map(normalise, lines) if secret)
+    except UnicodeDecodeError as error:
+        raise StartError(f"-auth-file: {path}: it begins as UTF-16 and goes on otherwise") from error
+    secrets = tuple(secret for secret in map(normalise, content.splitlines()) if secret)
     if not secrets:
         raise StartError(f"-auth-file: {path}: there is no secret in it")
     return secrets
+
+
+def _in_utf8(content: bytes) -> bytes:
+    """A text without its byte order mark, by which editors and shells of Windows tell its encoding."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16").encode()
+    return content.removeprefix(codecs.BOM_UTF8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,6 +13,10 @@ import uvloop
 from glockd import logs
 from glockd.config import Config, StartError
 from glockd.daemon import Daemon
+from glockd.process.stderr import hold_standard_descriptors, replace_stderr
+
+# How long a log that is read slowly may take to read the last lines, in seconds.
+LAST_WORDS = 0.5
 
 
 def run(config: Config, reread: Callable[[], Config], ignored: Mapping[str, Sequence[str]]) -> int:
@@ -22,6 +27,10 @@ def run(config: Config, reread: Callable[[], Config], ignored: Mapping[str, Sequ
         reread: what they want when it is called; raises ConfigError if that makes no sense.
         ignored: what they said besides, and nobody understood, by where they said it.
     """
+    hold_standard_descriptors()
+    # A daemon in the background would stand still when it writes to a terminal with `stty tostop`.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    stderr = replace_stderr(logs.loss)
     logs.configure(config.log_format, config.log_level)
     if ignored:
         structlog.get_logger().warning("ignored, as no option is meant", **ignored)
@@ -37,4 +46,6 @@ def run(config: Config, reread: Callable[[], Config], ignored: Mapping[str, Sequ
         return error.code
     except KeyboardInterrupt:
         return 130
+    finally:
+        stderr.drain(LAST_WORDS)
     return 0

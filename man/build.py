@@ -1,4 +1,4 @@
-"""Writes the manual pages from the programs' own option tables: python man/build.py"""
+"""Writes the manual pages and the sample configuration from the programs' own option tables: python man/build.py"""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 import click
 
 from glockd import __version__
+from glockd.check import toml
 from glockd.cli import main as glockd
+from glockd.config import default, flag
+from glockd.config import options as table
 from glockd.doors.line.wire.language import VERBS
 from glockd_tester.cli import COMMANDS
 from glockd_tester.cli import main as tester
@@ -125,7 +128,8 @@ def glockd_page() -> str:
     lines += entry(
         "SIGHUP",
         "Read the configuration and the secrets again. What can change at once does, what wants a restart is named in "
-        "the log; if anything is wrong, nothing changes.",
+        "the log; if anything is wrong, nothing changes. Where standard error is a terminal and "
+        "that is closed, the daemon ends.",
     )
     lines += entry("SIGUSR1", "Write a summary of the state to the log.")
     lines += [".SH ENVIRONMENT"]
@@ -134,12 +138,15 @@ def glockd_page() -> str:
     lines += entry(
         "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "See sd_notify(3) and sd_watchdog_enabled(3)."
     )
+    lines += [".SH FILES"]
+    lines += entry("/etc/glockd/glockd.env", "The options of the service, as variables of its environment.")
+    lines += entry("PREFIX/share/glockd/glockd.toml", "A file for -config with every option, commented out.")
     lines += [".SH EXIT STATUS"]
     for status, text in (
         ("0", "Ended by SIGTERM or SIGINT, or help was asked for."),
-        ("1", "A listener, file or folder cannot be used."),
+        ("1", "A listener, file or folder cannot be used; with -probe, the daemon is not well."),
         ("2", "An option is wrong."),
-        ("3", "The pid file cannot be opened."),
+        ("3", "The pid file cannot be opened or written."),
         ("4", "The pid file is locked by another process."),
     ):
         lines += entry(status, text)
@@ -205,8 +212,27 @@ def tester_page() -> str:
     )
 
 
+def sample() -> str:
+    """A TOML file with every option, commented out."""
+    lines = [
+        "# Options of glockd, each at its default: take the # away before those that you want otherwise.",
+        "#",
+        "#     glockd -config glockd.toml           reads this file; so does GLOCKD_CONFIG=glockd.toml",
+        "#     glockd -check -config glockd.toml    shows what is in force, and reads the files that are named",
+        "#",
+        "# The environment (GLOCKD_PORT) beats the file, the command line beats both. SIGHUP reads the file again;",
+        "# options without a word about it want a restart.",
+    ]
+    for one in table():
+        says = one.metadata["help"] + (". SIGHUP changes it" if one.metadata["reloads"] else "")
+        lines += ["", f"# {says[0].upper()}{says[1:]}.", f"#{flag(one.name)} = {toml(default(one))}"]
+    return "\n".join(lines) + "\n"
+
+
+SAMPLE = HERE.parent / "docs" / "glockd.toml"
 PAGES = {"glockd.8": glockd_page, "glock.1": glock_page, "glockd-tester.1": tester_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
         (HERE / name).write_text(page(), "utf-8")
+    SAMPLE.write_text(sample(), "utf-8")

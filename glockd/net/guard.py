@@ -6,16 +6,25 @@ import base64
 import binascii
 import hmac
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from glockd.config import Config, words
+from glockd.core.names import normalise
 from glockd.net.answers import Refused, refused
 from glockd.net.exchange import Ask
+from glockd.policy import Reason
 
 ANY = "*"
+
+# Of so many origins and names that are refused the operator is told.
+MOST_KNOWN = 100
+
+
+def untold(reason: Reason, name: str) -> None:
+    """Nobody wants to know who was refused."""
 
 
 class Visitors:
@@ -25,17 +34,22 @@ class Visitors:
         origins: sites whose pages may talk to the daemon besides its own, as `https://example.org`;
             `null` for pages without a site, `*` for all.
         hosts: names by which the daemon may be called besides localhost and addresses; `*` for any.
+        told: is told once of each origin and name that is refused, with the reason: the operator may want to allow it.
     """
 
-    def __init__(self, origins: Iterable[str], hosts: Iterable[str]) -> None:
+    def __init__(
+        self, origins: Iterable[str], hosts: Iterable[str], told: Callable[[Reason, str], None] = untold
+    ) -> None:
         self._origins = {origin.lower().rstrip("/") for origin in origins}
-        self._hosts = {host.lower() for host in hosts}
+        self._hosts = {host.lower().rstrip(".") for host in hosts}
+        self._told = told
+        self._known: set[tuple[Reason, str]] = set()
 
     @classmethod
-    def of(cls, config: Config) -> Visitors:
+    def of(cls, config: Config, told: Callable[[Reason, str], None] = untold) -> Visitors:
         """Those that the options welcome."""
         # One's own name is no foreign site's.
-        return cls(words(config.ws_origin), [*words(config.ws_host), socket.gethostname()])
+        return cls(words(config.ws_origin), [*words(config.ws_host), socket.gethostname()], told)
 
     def refuse_page(self, ask: Ask) -> Refused | None:
         """What is wrong with a request for a page or a websocket; None if nothing is.
@@ -71,6 +85,7 @@ class Visitors:
         # DNS rebinding: a page of a foreign site reaches the daemon under the name of that site, which is
         # the same origin then. It can do so with no name that is an address.
         if len(hosts) > 1 or (host and not self._is_mine(host)):
+            self._tell("host", _shown(host))
             return refused("host", 421, f"This daemon is not called {_shown(host)}: see -ws-host.")
         return None
 
@@ -78,8 +93,15 @@ class Visitors:
         origins, host = ask.headers.get_all("Origin"), ask.headers.get("Host").lower()
         if len(origins) == 1 and self._is_welcome(origins[0].lower(), host):
             return None
+        self._tell("origin", _shown(origins[0]))
         answer = f"Pages of {_shown(origins[0])} may not talk to this daemon: see -ws-origin."
         return refused("origin", 403, answer)
+
+    def _tell(self, reason: Reason, name: str) -> None:
+        # Strangers choose these names: no more of them are kept than an operator would read.
+        if len(self._known) < MOST_KNOWN and (reason, name) not in self._known:
+            self._known.add((reason, name))
+            self._told(reason, name)
 
     def _is_mine(self, host: str) -> bool:
         name = _name(host)
@@ -123,16 +145,18 @@ def identify(ask: Ask, secrets: tuple[bytes, ...]) -> Principal | None:
             return None
     elif scheme.lower() != "bearer":
         return None
+    # As `auth` takes it, with single blanks; and as those mean it who still send Latin-1.
+    spellings = normalise(secret), normalise(secret.decode("latin-1").encode())
     # Every secret is compared, in constant time each: the answer's time tells nothing.
-    if not sum([hmac.compare_digest(secret, one) for one in secrets]):
-        return None
-    return Principal(name.decode("utf-8", "backslashreplace"), secret)
+    known = [one for one in secrets if sum([hmac.compare_digest(each, one) for each in spellings])]
+    return Principal(name.decode("utf-8", "backslashreplace"), known[0]) if known else None
 
 
 def _name(host: str) -> str:
     """The name or address in `host`, without its port."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        # A dot at the end, as resolvers with search lists send it, makes it no other name (RFC 1034, 3.1).
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return ""
 

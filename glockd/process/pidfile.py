@@ -14,7 +14,8 @@ class PidFile:
     """A file with the process id, locked as long as the process lives.
 
     Raises:
-        StartError: it cannot be opened (3), or another process has it locked (4) and then it is left as it was.
+        StartError: it cannot be opened or written (3); or another process has it locked (4), and then it is left as it
+            was.
     """
 
     def __init__(self, path: str) -> None:
@@ -31,8 +32,12 @@ class PidFile:
             os.close(self._descriptor)
             reason = (error.strerror or "").lower()
             raise StartError(f"Error locking  pidfile: {path}: {reason}", 4) from error
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, str(os.getpid()).encode())
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, str(os.getpid()).encode())
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StartError(f"Error writing pidfile: {path}: {(error.strerror or '').lower()}", 3) from error
 
     def remove(self) -> None:
         """Take the file away, as long as it is still this one."""

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from glockd.config import StartError
+from glockd.process.binding import Address
 from glockd.process.pidfile import remove_if_same
 
 # sd_listen_fds(3): inherited descriptors start at 3.
@@ -59,33 +60,29 @@ def inherited_sockets(ws_port: int) -> list[tuple[str, socket.socket]]:
     return found
 
 
-def listen_ip(host: str, port: int) -> socket.socket | None:
-    """A socket that listens on an address of this machine; None if it is ::1 and there is no IPv6 here.
+def listen_ip(address: Address) -> socket.socket | None:
+    """A socket that listens on an address of this machine; None if it is IPv6, there is none here and none is needed.
 
     Raises:
-        StartError: the port is taken, the address is not this machine's.
+        OSError: the port is taken, the address is not this machine's.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
+        sock = socket.socket(address.family, socket.SOCK_STREAM)
     except OSError as error:
-        if host == "::1" and error.errno == errno.EAFNOSUPPORT:
+        if error.errno == errno.EAFNOSUPPORT and not address.is_needed:
             return None
-        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        raise
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # `::` takes IPv4 too, as the original's sockets do, unless 0.0.0.0 is asked for besides.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
-        sock.bind(address)
+        if address.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not address.both)
+        sock.bind(address.address)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        if host == "::1" and error.errno == errno.EADDRNOTAVAIL:
+        if error.errno == errno.EADDRNOTAVAIL and not address.is_needed:
             return None
-        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        raise
     sock.setblocking(False)
     return sock
 

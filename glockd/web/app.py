@@ -44,6 +44,11 @@ class Site:
             return unauthorised(page.show(ask) if page.asks else None)
         return page.show(ask)
 
+    def is_open(self, path: str) -> bool:
+        """Whether everybody may see the page at a path, whoever they are and whatever they call the daemon."""
+        page = self._pages.get(path)
+        return page is not None and not page.guarded
+
 
 def health(_: Ask) -> Answer:
     """`/healthz`: the event loop turns."""

@@ -156,6 +156,12 @@ class Metrics:
         build.add_metric(tuple(self._versions.values()), 1)
         yield build
         yield _gauge("ready", "1 while new clients are welcome, 0 while draining.", not self._draining())
+        lost = self._policy.lost_log_lines()
+        yield _counter("lost_log_lines", "Lines of the log that nobody took in time.", lost)
+        ends = dict(self._policy.certificate_ends())
+        yield _gauges(
+            "certificate_end_timestamp_seconds", "When a certificate ends, since 1970.", "option", ends
+        )
         bound = self._policy.config.dead_peer_seconds
         yield _gauge("dead_peer_seconds", "Within how long a peer that vanished is found.", bound)
 

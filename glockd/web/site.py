@@ -9,6 +9,8 @@ from glockd.net.exchange import Ask
 from glockd.net.guard import Visitors
 from glockd.net.http_way import HttpWay
 from glockd.net.peer import Peer
+from glockd.notices import Stranger
+from glockd.policy import Reason
 from glockd.service import Service
 from glockd.web import app, console
 from glockd.web.handshakes import Handshakes
@@ -27,11 +29,11 @@ class Sites:
     def __init__(self, service: Service, *, apart: bool, draining: Callable[[], bool]) -> None:
         self._service = service
         self._draining = draining
-        self._visitors = Visitors.of(service.policy.config)
+        self._visitors = Visitors.of(service.policy.config, self._tell)
         pages = self._pages()
         self._site = app.Site(pages, self._secrets)
         on_websocket = app.Site({}, self._secrets) if apart else self._site
-        self.on_websocket = Handshakes(self._visitors.refuse_page, on_websocket, self._count)
+        self.on_websocket = Handshakes(self._refuse, on_websocket, self._count)
 
     def on_http(self, websocket: Callable[[], Peer]) -> HttpWay:
         """What answers on an HTTP port of its own.
@@ -44,7 +46,7 @@ class Sites:
             return websocket() if self._service.policy.config.console and not self._draining() else None
 
         traffic = self._service.state.stats.traffic["websocket"]
-        return HttpWay(self._service, self._site, self._visitors.refuse_page, traffic, upgrade=upgrade)
+        return HttpWay(self._service, self._site, self._refuse, traffic, upgrade=upgrade)
 
     def _pages(self) -> dict[str, app.Page]:
         service, config = self._service, self._service.policy.config
@@ -64,6 +66,16 @@ class Sites:
 
     def _secrets(self) -> tuple[bytes, ...]:
         return self._service.policy.secrets
+
+    def _refuse(self, ask: Ask) -> Refused | None:
+        # Health tells nothing that a name must guard, and load balancers know the daemon by any.
+        if self._site.is_open(ask.path) and "upgrade" not in ask.headers.get("Connection").lower():
+            return None
+        return self._visitors.refuse_page(ask)
+
+    def _tell(self, reason: Reason, name: str) -> None:
+        self._service.outbox.append(Stranger(reason, name))
+        self._service.settle()
 
     def _count(self, refusal: Refused) -> None:
         self._service.policy.refused[refusal.reason] += 1

@@ -27,7 +27,7 @@ FLOORS = [
     {"doors", "web"},
     {"process", "cluster", "logs", "summary"},
     {"listening", "daemon"},
-    {"run"},
+    {"run", "check", "probe"},
     {"cli"},
 ]
 LANGUAGES = {"line", "ldlm", "dispatch", "diego", "windows"}

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import yaml
 
 from glockd import __version__
-from glockd.config import Config, options
+from glockd.config import Config, default, from_file, options
 from tests.support.clients import wait_until
 from tests.support.http import ask
 from tests.support.places import ROOT
-from tests.support.process import environment
+from tests.support.process import Spawner, environment, free_port, run_glockd
 
 REPOSITORY = ROOT
 NOT_SOURCE = shutil.ignore_patterns(
@@ -286,7 +290,6 @@ def test_the_container_fits_the_daemon() -> None:
     config = Config()
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.MULTILINE)
     assert f"EXPOSE {config.port} {config.ws}\n" in text
-    assert f"http://127.0.0.1:{config.ws}/healthz" in text
     assert {name.lower() for name in re.findall(r"GLOCKD_([A-Z_]+)=", text)} <= {
         one.name for one in options()
     }
@@ -297,12 +300,102 @@ def test_the_container_fits_the_daemon() -> None:
             assert f"!{name}" in ignored
 
 
-def test_the_health_check_of_the_container_tells_good_from_bad(tmp_path: Path) -> None:
-    text = (REPOSITORY / "Containerfile").read_text()
-    found = re.search(r'CMD \["python", "-c", "(.*)"\]', text)
+def health_check() -> list[str]:
+    """The words of the container's health check."""
+    found = re.search(
+        r"^HEALTHCHECK .* CMD (\[.*\])$", (REPOSITORY / "Containerfile").read_text(), re.MULTILINE
+    )
     assert found
-    with Serving(Path(sys.executable).with_name("glockd"), tmp_path) as port:
-        check = found[1].replace("9998", str(port))
-        runs(sys.executable, "-c", check)
-    gone = subprocess.run([sys.executable, "-c", check], capture_output=True, check=False, timeout=30)
-    assert gone.returncode != 0
+    words: list[str] = json.loads(found[1])
+    return words
+
+
+@pytest.mark.parametrize("flags", [(), ("-health=false",), ("-ws", "0"), ("-http", "127.0.0.1:WEB")])
+def test_the_health_check_of_the_container_follows_its_options(
+    glockd: Spawner, flags: tuple[str, ...]
+) -> None:
+    """As in a container, but for the process id: there it is 1."""
+    named = {"GLOCKD_PORT": str(free_port()), "GLOCKD_WS": str(free_port()), "GLOCKD_BIND": "0.0.0.0"}
+    daemon = glockd(*(word.replace("WEB", str(free_port())) for word in flags), listen=(), **named)
+    program, *words = (word if word != "1" else str(daemon.pid) for word in health_check())
+    command = [str(Path(sys.executable).with_name(program)), *words]
+    runs(*command)
+    daemon.stop()
+    assert subprocess.run(command, capture_output=True, check=False, timeout=LONG).returncode == 1
+
+
+# The client beside the daemon
+
+
+def test_the_daemon_s_extra_brings_the_clone_s_own_client(source: Path, tmp_path: Path) -> None:
+    runs(sys.executable, "-m", "venv", tmp_path / "venv")
+    programs = tmp_path / "venv" / "bin"
+    runs(programs / "python", "-m", "pip", "install", "--quiet", f"{source}[client]")
+    assert runs(programs / "glockd", "-version") == f"glockd {__version__}\n"
+    assert "run" in runs(programs / "glock", "--help")
+
+
+def test_make_run_has_the_client_beside_the_daemon(source: Path) -> None:
+    runs("make", "venv", f"PYTHON={sys.executable}", cwd=source)
+    assert runs(source / ".venv/bin/glockd", "-version") == f"glockd {__version__}\n"
+    assert "run" in runs(source / ".venv/bin/glock", "--help")
+
+
+def test_no_distribution_names_a_place_on_this_machine(distributions: Path) -> None:
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
+        metadata = wheel.read(f"glockd-{__version__}.dist-info/METADATA").decode()
+    assert "Requires-Dist: glockd-client[cli,ws]; extra == " in metadata
+    assert "file:///" not in metadata
+
+
+# Examples
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((REPOSITORY / "docs" / name).read_text("utf-8")))
+
+
+def variables(found: Mapping[str, str]) -> set[str]:
+    return {name.removeprefix("GLOCKD_").lower() for name in found if name.startswith("GLOCKD_")}
+
+
+def test_the_example_for_compose() -> None:
+    (document,) = documents("compose.yml")
+    daemon = document["services"]["glockd"]
+    assert variables(daemon["environment"]) <= {one.name for one in options()}
+    assert "healthcheck" not in daemon  # the image's own fits every option
+    assert run_glockd("-check", env=daemon["environment"]).returncode != 2
+
+
+def test_the_example_for_kubernetes() -> None:
+    found = {document["kind"]: document for document in documents("kubernetes.yml")}
+    assert set(found) == {"Service", "StatefulSet"}
+    pod = found["StatefulSet"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert found["StatefulSet"]["spec"]["replicas"] == 1
+    assert pod["spec"]["enableServiceLinks"] is False  # else GLOCKD_PORT is a URL
+    env = {one["name"]: one["value"] for one in container["env"]}
+    assert variables(env) <= {one.name for one in options()}
+    assert run_glockd("-check", env=env).returncode != 2
+    names = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert names == {"locks": Config().port, "web": Config().ws}
+    for port in found["Service"]["spec"]["ports"]:
+        assert port["targetPort"] in names
+    assert found["Service"]["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert container["livenessProbe"]["exec"]["command"] == health_check()
+
+
+# The sample configuration
+
+
+def test_the_sample_configuration_is_current(build: ModuleType) -> None:
+    """If this fails: python man/build.py"""
+    assert (REPOSITORY / "docs" / "glockd.toml").read_text("utf-8") == build.sample()
+
+
+def test_the_sample_configuration_has_every_option_at_its_default(tmp_path: Path) -> None:
+    sample = (REPOSITORY / "docs" / "glockd.toml").read_text("utf-8")
+    assert tomllib.loads(sample) == {}
+    path = tmp_path / "glockd.toml"
+    path.write_text(re.sub(r"^#(?=[a-z-]+ = )", "", sample, flags=re.MULTILINE))
+    assert from_file(str(path)) == {one.name: default(one) for one in options()}

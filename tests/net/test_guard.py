@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from glockd.net.exchange import Ask, Fields
+from glockd.net.guard import MOST_KNOWN, Visitors
 from tests.support.daemons import Views
+from tests.support.http import ask
 from tests.support.process import Glockd, Spawner
 
 
@@ -103,3 +108,55 @@ def test_headers_that_come_twice_are_refused(
     client = daemon.web()
     assert client.request(headers=headers)[0] == status
     client.is_hung_up_on()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("flags", [(), ("-http", "127.0.0.1:0")], ids=["websocket port", "HTTP port"])
+def test_health_is_told_under_any_name(glockd: Spawner, path: str, flags: tuple[str, ...]) -> None:
+    """A load balancer, a scraper or another container knows the daemon by whatever name it has there."""
+    daemon = glockd(*flags, "-log-format", "json")
+    address = web(daemon)
+    for host in ("glockd:9998", "evil.example", "upstream"):
+        assert ask(address, path, headers={"Host": host}).status == 200
+        assert ask(address, "/metrics", headers={"Host": host}).status == 421
+        # What is no page but a websocket is none the less another site's.
+        shake = {"Connection": "Upgrade", "Upgrade": "websocket", "Origin": f"http://{host}", "Host": host}
+        assert ask(address, path, headers=shake).status == 421
+
+
+def web(daemon: Glockd) -> tuple[str, int]:
+    """Where pages are."""
+    ready = json.loads(daemon.logs('"ready"'))
+    found: list[str] = ready.get("http") or ready["ws"]
+    host, _, port = found[0].rpartition(":")
+    return host, int(port)
+
+
+@pytest.mark.parametrize(
+    "host", ["locks.example.org.", "Locks.Example.Org.:9998", "localhost.", "locks.example.org"]
+)
+def test_a_dot_at_the_end_makes_no_other_name(daemon: Glockd, host: str) -> None:
+    assert ask(daemon.ws, "/metrics", headers={"Host": host}).status == 200
+
+
+def test_who_is_refused_is_named_once(glockd: Spawner) -> None:
+    daemon = glockd("-log-format", "json")
+    for _ in range(3):
+        handshake(daemon, "https://app.example.org", "localhost")
+        handshake(daemon, None, "localhost")
+        assert ask(daemon.ws, "/", headers={"Host": "x" * 200}).status == 421
+        assert ask(daemon.ws, "/", headers={"Host": "upstream"}).status == 421
+    daemon.logs("refused", "host")
+    lines = [json.loads(line) for line in daemon.stderr.splitlines()]
+    origins = [line["origin"] for line in lines if line["event"] == "refused origin"]
+    hosts = [line["host"] for line in lines if line["event"] == "refused host"]
+    assert origins == ["https://app.example.org"]
+    assert hosts == ["x" * 100, "upstream"]
+
+
+def test_not_everything_that_strangers_say_is_kept() -> None:
+    told: list[str] = []
+    visitors = Visitors([], [], lambda reason, name: told.append(name))
+    for number in range(1000):
+        assert visitors.refuse_page(Ask("GET", "/", "", Fields([("Host", f"name-{number}.example")])))
+    assert len(told) == MOST_KNOWN

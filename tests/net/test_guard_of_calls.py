@@ -84,6 +84,18 @@ def test_who_asks_is_known_by_name_and_secret() -> None:
     assert identify(with_authorization("Bearer two"), ()) == NOBODY
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("said", ["öffne dich", "  öffne   dich ", "öffne\u00a0dich"])
+def test_a_secret_is_the_same_as_for_auth(said: str, encoding: str) -> None:
+    """`auth` takes runs of white space for one blank; some programs send Latin-1."""
+    secrets = (b"one", "öffne dich".encode())
+    sent = said.encode(encoding)
+    basic = base64.b64encode(b"user:" + sent).decode()
+    assert identify(with_authorization(f"Basic {basic}"), secrets) == Principal("user", secrets[1])
+    raw = "Bearer " + sent.decode("ascii", "surrogateescape")
+    assert identify(with_authorization(raw), secrets) == Principal("", secrets[1])
+
+
 def test_who_is_not_known_is_asked_for_a_secret() -> None:
     answer = unauthorised()
     assert answer.status == 401

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from signal import SIGHUP
 
 import pytest
 
+from glockd.net.certificates import Certificate
 from tests.support.certificates import Authority
 from tests.support.clients import PATIENCE, SocketClient, StreamClient, WebSocketClient, wait_until
+from tests.support.http import ask, samples
 from tests.support.process import Glockd, Spawner, run_glockd
 
 
@@ -211,7 +215,7 @@ def test_tls_on_a_plain_port_comes_to_an_end(glockd: Spawner, transport: str, tr
     alice.says("i job").hears("1 Lock Is Locked: job")
 
 
-@pytest.mark.parametrize("wrong", ["none", "junk", "other key", "encrypted", "ca"])
+@pytest.mark.parametrize("wrong", ["none", "junk", "key none", "key junk", "other key", "encrypted", "ca"])
 def test_files_that_cannot_be_used_are_refused_at_the_start(
     authority: Authority, files: tuple[Path, Path], tmp_path: Path, wrong: str
 ) -> None:
@@ -223,6 +227,10 @@ def test_files_that_cannot_be_used_are_refused_at_the_start(
             certificate = str(tmp_path / "none.pem")
         case "junk":
             certificate = str(junk)
+        case "key none":
+            key = str(tmp_path / "none.key")
+        case "key junk":
+            key = str(junk)
         case "other key":
             key = str(authority.issue("other")[1])
         case "encrypted":
@@ -234,7 +242,83 @@ def test_files_that_cannot_be_used_are_refused_at_the_start(
     flags = "-tls-cert", certificate, "-tls-key", key, "-tls-client-ca", ca
     result = run_glockd("-port", "0", "-ws", "0", *flags)
     assert result.returncode == 1
-    assert re.fullmatch(r"glockd: -tls-(cert|client-ca): \S+: .+\n", result.stderr), result.stderr
+    guilty = {"other key": key, "encrypted": key, "ca": ca, "key none": key, "key junk": key}.get(
+        wrong, certificate
+    )
+    option = {certificate: "cert", key: "key", ca: "client-ca"}[guilty]
+    assert re.fullmatch(rf"glockd: -tls-{option}: {re.escape(guilty)}: .+\n", result.stderr), result.stderr
+
+
+# What is told before it is too late
+
+
+def reported(daemon: Glockd) -> dict[str, float]:
+    """When certificates end, by the option that names them; as `/metrics` has it on a port without TLS."""
+    found = samples(ask(daemon.ws, "/metrics").text)
+    name = 'glockd_certificate_end_timestamp_seconds{option="'
+    return {key.removeprefix(name)[:-2]: value for key, value in found.items() if key.startswith(name)}
+
+
+def end(authority: Authority, path: Path) -> float:
+    words = [authority.openssl, "x509", "-noout", "-enddate", "-in", str(path)]
+    line = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return float(ssl.cert_time_to_seconds(line.strip().removeprefix("notAfter=")))
+
+
+@pytest.mark.parametrize(
+    ("days", "event"),
+    [(-1, "a certificate has expired"), (90, "certificate")],
+)
+def test_a_certificate_s_end_is_told(
+    glockd: Spawner, authority: Authority, tmp_path: Path, days: int, event: str
+) -> None:
+    good, other = authority.issue("good"), authority.lasting("other", days)
+    pair = tmp_path / "cert.pem", tmp_path / "key.pem"
+    for source, target in zip(good, pair, strict=True):
+        shutil.copy(source, target)
+    flags = "-tls-cert", str(pair[0]), "-tls-key", str(pair[1]), "-tls-client-ca", str(authority.ca)
+    daemon = glockd(*flags, "-tls-for", "tcp", "-log-format", "json")
+    daemon.logs('"certificate"', "commonName=good", "info")
+    for source, target in zip(other, pair, strict=True):
+        shutil.copy(source, target)
+    daemon.gets(SIGHUP)
+    line = json.loads(daemon.logs(f'"{event}"', "commonName=other"))
+    words = [authority.openssl, "x509", "-noout", "-serial", "-in", str(pair[0])]
+    serial = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    assert line["level"] == ("info" if days > 14 else "warning")
+    assert f"serial={line['serial']}" == serial
+    assert datetime.fromisoformat(line["ends"]).timestamp() == end(authority, pair[0])
+    wait_until(
+        lambda: reported(daemon)["tls-cert"] == end(authority, pair[0]), about=lambda: reported(daemon)
+    )
+    assert reported(daemon)["tls-client-ca"] == end(authority, authority.ca)
+
+
+def test_a_certificate_that_is_not_for_servers_is_told(glockd: Spawner, authority: Authority) -> None:
+    pair = authority.lasting("not a server", 90, "extendedKeyUsage=clientAuth")
+    daemon = glockd("-tls-cert", str(pair[0]), "-tls-key", str(pair[1]), "-tls-for", "tcp")
+    daemon.logs("warning", "clients do not accept the certificate", "purpose")
+    assert reported(daemon) == {}
+
+
+DAY = 86400.0
+
+
+@pytest.mark.parametrize(
+    ("life", "left", "trouble"),
+    [
+        (365, 15, ""),
+        (365, 13, "ends soon"),
+        (6, 3, ""),  # short-lived ones are not always about to end
+        (6, 1, "ends soon"),
+        (365, 0, "has expired"),
+        (365, -3, "has expired"),
+        (365, 366, "is not valid yet"),
+    ],
+)
+def test_when_a_certificate_is_told_about(life: int, left: int, trouble: str) -> None:
+    one = Certificate("-tls-cert", "cert.pem", "commonName=x", "01", 0.0, life * DAY)
+    assert one.trouble((life - left) * DAY) == trouble
 
 
 def test_the_unix_socket_stays_plain(glockd: Spawner, files: tuple[Path, Path]) -> None:

@@ -107,6 +107,16 @@ def test_a_value_may_hold_an_equals_sign(glockd: Spawner, tmp_path: Path) -> Non
         ("-history", "-1"),
         ("-port", "65001", "-ws", "65001"),
         ("-port", "65001", "-bind", ""),
+        ("-ws-origin", "foo"),
+        ("-ws-origin", "https://example.org,foo"),
+        ("-ws-origin", "https://example.org/path"),
+        ("-ws-origin", "https://"),
+        ("-ws-origin", "https://example.org:port"),
+        ("-ws-origin", "https://user@example.org"),
+        ("-ws-origin", "ftp://example.org"),
+        ("-ws-host", "https://example.org"),
+        ("-ws-host", "example.org:9998"),
+        ("-ws-host", "example.org/"),
         ("-port", "65001", "-bind", " , "),
     ],
     ids=" ".join,
@@ -116,6 +126,27 @@ def test_a_bad_option_is_told_in_words(flags: Sequence[str]) -> None:
     assert result.returncode == 2
     assert result.stderr.strip()
     assert result.stdout == ""
+
+
+def test_sites_and_names_that_make_sense() -> None:
+    Config(
+        ws_origin="https://example.org:8443, http://10.0.0.1,http://[::1]:80/,null,*",
+        ws_host="glockd, a.b.,*",
+    )
+
+
+def test_what_kubernetes_sets_is_told_by_its_name() -> None:
+    result = run_glockd("-ws", "0", env={"GLOCKD_PORT": "tcp://10.96.0.17:9999"})
+    assert result.returncode == 2
+    assert "'GLOCKD_PORT'" in result.stderr
+    assert "enableServiceLinks: false" in result.stderr
+
+
+def test_a_wrong_value_is_told_by_where_it_came_from() -> None:
+    result = run_glockd(env={"GLOCKD_HISTORY": "many"})
+    assert "Invalid value for 'GLOCKD_HISTORY'" in result.stderr
+    result = run_glockd("-history", "many", env={"GLOCKD_HISTORY": "few"})
+    assert "Invalid value for '-history'" in result.stderr
 
 
 def test_whoever_errs_is_told_where_help_is() -> None:
@@ -211,7 +242,7 @@ def test_the_later_place_wins(glockd: Spawner, tmp_path: Path, places: int) -> N
         environment["GLOCKD_UNIX"] = str(tmp_path / "environment")
     if in_flags:
         flags += ["-unix", str(tmp_path / "flags")]
-    glockd(*OFF, *flags, listen=(), **environment)
+    glockd(*OFF, "-http", "127.0.0.1:0", *flags, listen=(), **environment)
     wanted = [name for name, present in names.items() if present][-1:]
     assert [path.name for path in tmp_path.iterdir() if path.is_socket()] == wanted
 

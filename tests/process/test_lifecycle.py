@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -14,18 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from glockd import __version__
 from tests.support.clients import PATIENCE, StreamClient
-from tests.support.process import Spawner, run_glockd
+from tests.support.process import Glockd, Spawner, free_port, one_clear_line, run_glockd
 
 OFF = ("-port", "0", "-ws", "0")
 PROMISED = 5.0  # seconds within which a daemon ends that is told to
-
-
-def one_clear_line(text: str) -> str:
-    """The only line of `text`, which names its problem in words."""
-    lines = text.splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
 
 
 def unix_client(path: Path) -> StreamClient:
@@ -33,13 +28,6 @@ def unix_client(path: Path) -> StreamClient:
     sock.settimeout(PATIENCE)
     sock.connect(str(path))
     return StreamClient(sock, "unix:1", "unix")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
 
 
 # The pid file
@@ -84,6 +72,12 @@ def test_a_pid_file_that_cannot_be_opened(tmp_path: Path, where: str) -> None:
     result = run_glockd(*OFF, "-pidfile", str(tmp_path / where))
     assert result.returncode == 3
     assert str(tmp_path / where) in one_clear_line(result.stderr)
+
+
+def test_a_pid_file_that_cannot_be_written() -> None:
+    result = run_glockd("-port", "0", "-pidfile", "/dev/full")
+    assert result.returncode == 3
+    assert "/dev/full" in one_clear_line(result.stderr)
 
 
 def test_a_stale_pid_file_is_taken_over(glockd: Spawner, tmp_path: Path) -> None:
@@ -209,16 +203,18 @@ def test_an_address_that_is_not_here() -> None:
     assert "192.0.2.1" in one_clear_line(result.stderr)
 
 
-def test_a_daemon_without_any_transport_just_sits_there(glockd: Spawner) -> None:
-    daemon = glockd(*OFF, listen=())
-    assert daemon.is_running
-    daemon.stop()
+def test_a_daemon_with_nothing_to_listen_on_does_not_start() -> None:
+    result = run_glockd(*OFF)
+    assert result.returncode == 1
+    assert "nothing to listen on" in one_clear_line(result.stderr)
 
 
-def test_sockets_meant_for_another_process_are_not_taken(glockd: Spawner) -> None:
+def test_sockets_meant_for_another_process_are_not_taken() -> None:
     # sd_listen_fds(3): LISTEN_PID must be our own.
-    daemon = glockd(*OFF, listen=(), LISTEN_FDS="1", LISTEN_PID="1", LISTEN_FDNAMES="tcp")
-    assert daemon.is_running
+    environment = {"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "tcp"}
+    result = run_glockd(*OFF, env=environment)
+    assert result.returncode == 1
+    assert "no socket was handed over" in result.stderr
 
 
 # The end
@@ -326,6 +322,42 @@ def test_a_fresh_daemon_shows_sixteen_counters(glockd: Spawner) -> None:
     lines.insert(4, "command_me: 1")
     alice.says("q").hears(*lines)
     alice.hangs_up()
+
+
+def ready(daemon: Glockd) -> dict[str, object]:
+    """What the daemon says of itself when it is ready."""
+    daemon.wait_until_ready()
+    found: dict[str, object] = json.loads(daemon.logs('"ready"'))
+    return {name: value for name, value in found.items() if name not in ("event", "level", "timestamp")}
+
+
+def test_the_ready_line_says_which_address_is_what(glockd: Spawner) -> None:
+    daemon = glockd("-log-format", "json")
+    tcp, ws = (f"{host}:{port}" for host, port in (daemon.tcp, daemon.ws))
+    assert ready(daemon) == {
+        "version": __version__,
+        "tcp": [tcp],
+        "unix": [str(daemon.unix)],
+        "ws": [ws],
+        "console": f"http://{ws}/",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "console"),
+    [
+        (("-http", "127.0.0.1:0"), r"http://127\.0\.0\.1:\d+/"),
+        (("-http", "0.0.0.0:0"), r"http://localhost:\d+/"),
+        (("-console=false",), ""),
+    ],
+)
+def test_the_ready_line_says_where_the_console_is(
+    glockd: Spawner, flags: tuple[str, ...], console: str
+) -> None:
+    said = ready(glockd("-log-format", "json", *flags))
+    assert re.fullmatch(console, str(said.get("console", "")))
+    if console:
+        assert str(said["console"]).rstrip("/").rpartition(":")[2] in str(said["http"])
 
 
 def test_verbose_tells_who_did_what(glockd: Spawner) -> None:

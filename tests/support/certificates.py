@@ -24,3 +24,13 @@ class Authority:
         files = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         self.make("-x509", *signed, "-keyout", files[1].name, "-out", files[0].name, "-subj", f"/CN={name}")
         return files
+
+    def lasting(self, name: str, days: int, *extensions: str) -> tuple[Path, Path]:
+        """A certificate for localhost that ends in so many days (-1: yesterday), and its key."""
+        files = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        self.make("-keyout", files[1].name, "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        (self.folder / "extensions").write_text("\n".join(("subjectAltName=DNS:localhost", *extensions)))
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "extensions")
+        words = ["x509", "-req", "-in", f"{name}.csr", *signed, "-days", str(days), "-out", files[0].name]
+        subprocess.run([self.openssl, *words], cwd=self.folder, check=True, capture_output=True)
+        return files

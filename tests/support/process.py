@@ -68,6 +68,21 @@ def run_glockd(
     return result
 
 
+def one_clear_line(text: str) -> str:
+    """The only line of `text`, which names its problem in words."""
+    lines = text.splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody has now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
 class Glockd:
     """A running daemon.
 
@@ -83,6 +98,8 @@ class Glockd:
         *flags: str,
         listen: Sequence[str] = ("tcp", "unix", "ws"),
         env: Mapping[str, str] | None = None,
+        stdio: int | None = None,
+        through: Sequence[str] = (),
     ) -> None:
         """Start a daemon.
 
@@ -92,7 +109,10 @@ class Glockd:
             listen: which sockets to hand over; if none, the daemon has to bind by itself, and is ready
                 when it says READY=1.
             env: additional environment.
+            stdio: its standard error and input; otherwise the former is the file that `stderr` reads.
+            through: a command that ends by turning into the one that is appended to it.
         """
+        self.through = tuple(through)
         self.folder, self.flags, self.unix_count = folder, flags, 0
         self.listeners: list[tuple[str, socket.socket]] = []
         self.sockets: list[socket.socket] = []  # of its clients
@@ -111,9 +131,9 @@ class Glockd:
                 self.command(),
                 env=environment(**self.listen_environment(), **changes),
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdio is None else stdio,
                 stdout=stdout,
-                stderr=stderr,
+                stderr=stderr if stdio is None else stdio,
                 pass_fds=[sock.fileno() for _, sock in self.listeners],
             )
         for _, sock in self.listeners:
@@ -143,10 +163,10 @@ class Glockd:
 
     def command(self) -> list[str]:
         if not self.listeners:
-            return glockd_command(*self.flags)
+            return [*self.through, *glockd_command(*self.flags)]
         fds = [str(sock.fileno()) for _, sock in self.listeners]
         # -I -S: this only gets the real program going, and needs no site-packages for it.
-        launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, str(len(fds)), *fds]
+        launcher = [*self.through, sys.executable, "-I", "-S", "-c", LAUNCH, str(len(fds)), *fds]
         return launcher + glockd_command("-port", "0", "-ws", "0", *self.flags)
 
     def listen_environment(self) -> dict[str, str]:
@@ -289,7 +309,17 @@ class Spawner:
         self.processes: list[Glockd] = []
 
     def __call__(self, *flags: str, listen: tuple[str, ...] = ("tcp", "unix", "ws"), **env: str) -> Glockd:
+        return self.start(Glockd(self.room(), *flags, listen=listen, env=env))
+
+    def within(self, stdio: int | None, *flags: str, through: Sequence[str] = ()) -> Glockd:
+        """Start one with a standard error that is special, or by way of a command."""
+        return self.start(Glockd(self.room(), *flags, stdio=stdio, through=through))
+
+    def room(self) -> Path:
         folder = self.folder / f"glockd-{len(self.processes)}"
         folder.mkdir()
-        self.processes.append(Glockd(folder, *flags, listen=listen, env=env))
-        return self.processes[-1]
+        return folder
+
+    def start(self, daemon: Glockd) -> Glockd:
+        self.processes.append(daemon)
+        return daemon

@@ -186,7 +186,7 @@ def test_a_senseless_http_address_is_refused(where: str) -> None:
 def test_port_0_lets_the_system_choose_and_the_ready_line_tells(glockd: Spawner) -> None:
     daemon = glockd("-http", "127.0.0.1:0")
     wait_until(lambda: "ready" in daemon.stderr, about=lambda: daemon.stderr)
-    *_, port = re.findall(r"127\.0\.0\.1:(\d+)", daemon.stderr)
+    (port,) = re.findall(r"http=\['127\.0\.0\.1:(\d+)'\]", daemon.stderr)
     assert ask(("127.0.0.1", int(port)), "/healthz").text == "ok\n"
 
 
