@@ -17,8 +17,9 @@ from glock.address import servers
 from glock.cli import exits
 from glock.cli.output import printable, show, show_json
 from glock.cli.run import Command, replace, say
-from glock.client import Client, Lock, LockRequest
+from glock.client import Client
 from glock.errors import GlockError
+from glock.locks import Lock, LockRequest
 
 INFINITE = float("inf")
 

@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from glock.cli.exits import LOST
-from glock.client import Lock
 from glock.errors import LockLost
+from glock.locks import Lock
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) and env(1) have them
 PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH")

@@ -14,7 +14,7 @@ from glock.cli.keys import quitting
 from glock.cli.output import table
 from glock.client import Client
 from glock.errors import Disabled
-from glock.wire.recipes import Holder
+from glock.wire.questions import Holder
 
 NEVER = float("inf")
 
