@@ -23,6 +23,7 @@ from glock.address import SECURE, WEB, Address
 from glock.errors import ConnectionLost, GlockError, ProtocolError, Unreachable
 from glock.options import Options
 from glock.sockets import tune
+from glock.wire.arguments import INFINITE
 from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Ask, Conversation, Pause, Slot
 from glock.wire.recipes import Recipe, open_conversation
 from glock.wire.websocket import Messages
@@ -51,7 +52,7 @@ class Session:
         self._mutex = threading.Lock()
         self._ending: str | None = None
         self._timeout = options.timeout
-        self._silence = options.silence
+        self._silence = INFINITE  # seconds without a word that are a loss, once signs of life come
         self._heard = 0.0
         self._current_timeout: float | None = None
         self._sending = False
@@ -88,6 +89,7 @@ class Session:
                 raise meant from error
             raise
         if options.alive is not None:
+            self._silence = options.silence
             self.watch()
 
     def _connect(self) -> None:
@@ -218,7 +220,7 @@ class Session:
         if self.address.scheme in SECURE:
             while self._sock.pending():  # type: ignore[attr-defined]
                 data += self._sock.recv(65536)  # what poll(2) will not tell of
-        if self._options.alive is not None:
+        if self._silence < INFINITE:
             self._heard = time.monotonic()
         if not data:
             self._lose("the server closed it")
@@ -232,7 +234,7 @@ class Session:
 
     def _is_silent(self) -> bool:
         """Have signs of life been asked for, and failed to come?"""
-        return self._options.alive is not None and time.monotonic() - self._heard >= self._silence
+        return self._silence < INFINITE and time.monotonic() - self._heard >= self._silence
 
     def _shake_hands(self, messages: Messages) -> None:
         self._sock.sendall(messages.hello())
