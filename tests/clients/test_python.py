@@ -441,6 +441,25 @@ def test_a_daemon_that_does_not_answer_is_given_up(server: Daemon, name: str) ->
         until(lambda: not other.inspect(name))
 
 
+def test_many_may_look_at_a_connection_at_once(client: Client, name: str) -> None:
+    with client.lock(name) as lock:
+        lock.lost.is_set()  # a thread watches
+        failed: list[BaseException] = []
+
+        def look() -> None:
+            try:
+                for _ in range(500):
+                    assert not lock._session.is_lost
+                    lock.check()
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [in_thread(look) for _ in range(3)]
+        for thread in threads:
+            thread.join()
+        assert not failed
+
+
 # Interruption
 
 

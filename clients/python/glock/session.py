@@ -1,7 +1,7 @@
 """One blocking connection.
 
 Who may touch what:
-- `_mutex` is held by whoever talks on the connection or looks at it; only they change `talk`.
+- `_mutex` is held by whoever talks on the connection or looks at it; only they change `talk` and use `_readable`.
 - `close` may come from any thread, and from a signal handler inside any of them. It notes the reason in
   `_ending` and shuts the socket down, which wakes whoever is inside; the last one out ends the talk.
 - Once `talk.closed` is set nothing is held or waited for any more, and the descriptor is free or about to be.
@@ -252,8 +252,7 @@ class Session:
     @property
     def is_lost(self) -> bool:
         """Has the connection ended? Looks at what has arrived; asks nobody."""
-        if self._ending is None and self.talk.closed is None and self._readable.poll(0):
-            self.look()
+        self.look()
         return self._ending is not None or self.talk.closed is not None
 
     def look(self) -> None:
