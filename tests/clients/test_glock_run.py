@@ -129,9 +129,9 @@ CASES = (
     Case("NAME -- /no/such/command", 127, says="/no/such/command: No such file or directory"),
     Case("NAME -- /etc/passwd", 126, says="/etc/passwd: Permission denied"),
     Case("-F NAME -- /no/such/command", 127, says="No such file or directory"),
-    Case("-n NAME -- true", 75, held="lock", says="held by somebody else"),
+    Case("-n NAME -- true", 75, held="lock", says="is held by 127.0.0.1"),
     Case("-w 0 NAME -- true", 75, held="lock"),
-    Case("-w 0.05 NAME -- true", 76, held="lock", says="was not free within 0.05 s"),
+    Case("-w 0.05 NAME -- true", 76, held="lock", says="was not free within 0.05 s: held by 127.0.0.1"),
     Case("-n -E 5 NAME -- true", 5, held="lock"),
     Case("-w 0.05 -E 6 NAME -- true", 6, held="lock"),
     Case("-n NAME -- true", 75, held="read"),
@@ -458,6 +458,13 @@ class Terminal:
         until(there, f"the terminal shows {self.said!r}, not {text!r}")
         self.said = self.said.partition(text)[2]
         return self
+
+    def ends_saying(self) -> int:
+        """As `ends`; all that was shown is in `said`."""
+        with contextlib.suppress(OSError):
+            while data := os.read(self.fd, 4096):
+                self.said += data.decode()
+        return self.ends()
 
     def ends(self) -> int:
         """The exit status, as subprocess has it."""
