@@ -437,6 +437,7 @@ class Terminal:
 
     def __init__(self, *command: str, **env: str) -> None:
         self.said = ""
+        self.passed = ""  # what was shown before the text that `shows` looked for
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execvpe(command[0], command, environment(**{"TERM": "dumb"} | env))
@@ -456,7 +457,7 @@ class Terminal:
             return text in self.said
 
         until(there, f"the terminal shows {self.said!r}, not {text!r}")
-        self.said = self.said.partition(text)[2]
+        self.passed, _, self.said = self.said.partition(text)
         return self
 
     def ends_saying(self) -> int:
