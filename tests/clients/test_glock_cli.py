@@ -255,6 +255,12 @@ def test_top_in_a_pipe_is_a_line_a_sample(server: Daemon, holder: Client) -> Non
     assert rate > 0, "at least its own questions"
 
 
+@pytest.mark.parametrize("delay", ["inf", "nan", "0", "-1", "often"])
+def test_top_takes_a_delay_that_ends(server: Daemon, delay: str) -> None:
+    result = glock(server.url, "top", "-n", "1", "-d", delay)
+    assert (result.returncode, "no number of seconds" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(("key", "code"), [("q", 0), ("Control-C", 130)])
 def test_top_on_a_terminal_is_a_screen(server: Daemon, holder: Client, key: str, code: int) -> None:
     command = [sys.executable, "-m", "glock", "top", "-d", "0.1"]
