@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from glock import Client
 from glock.cli.heirs import Heirs
 
-from tests.clients.test_glock_run import Process, Terminal, alive, glock, started
+from tests.clients.test_glock_run import Terminal, alive, glock, started
 from tests.support.fakes import SECONDS, Daemon, daemon, until
 
 
@@ -173,29 +174,53 @@ def test_an_heir_keeps_the_lock_when_the_command_has_ended(
         until(lambda: not observer.inspect(name))
 
 
-def test_who_has_closed_the_connection_is_no_heir(server: Daemon, observer: Client, name: str) -> None:
+def test_who_has_closed_the_connection_is_no_heir(
+    server: Daemon, observer: Client, orphans: Orphans, name: str
+) -> None:
     """As one starts a service from a script that holds a lock: flock(1)'s `9>&-`."""
     script = "exec 50<&0; (exec {GLOCK_FD}>&-; echo $BASHPID; read line <&50) & exit 4"
     with started(server.url, "run", name, "--", "bash", "-c", script) as process:
         helper = int(process.stdout.readline())
         assert process.wait(SECONDS) == 4
-        until(lambda: not observer.inspect(name))
+        assert not observer.inspect(name)
         assert alive(helper)
+        orphans.are(0)
         process.types("\n")
         until(lambda: not alive(helper))
 
 
-def test_heirs_are_those_who_have_the_pipe_or_the_connection(tmp_path: Path) -> None:
-    reader, writer = os.pipe()
-    try:
-        heirs = Heirs(writer)
-        fds = heirs.pass_fds()
-        heirs.given(fds)
+@pytest.mark.parametrize(
+    ("kept", "are_there"), [("both", True), ("connection", True), ("pipe", False), ("none", False)]
+)
+def test_heirs_are_those_who_have_the_connection(kept: str, are_there: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        heirs = Heirs(ours.fileno())
+        connection, pipe = fds = heirs.pass_fds()
+        given = {"both": fds, "connection": [connection], "pipe": [pipe], "none": []}[kept]
+        process = subprocess.Popen(["sleep", "60"], pass_fds=given)
+        try:
+            heirs.given(fds)
+            assert heirs.are_there() is are_there
+        finally:
+            process.kill()
+            process.wait()
         assert not heirs.are_there()
-        with Process("", "sh", "-c", "echo ready; read line") as stranger:
-            assert stranger.stdout.readline() == "ready\n"
-            assert not heirs.are_there()
         heirs.close()
-    finally:
-        os.close(reader)
-        os.close(writer)
+
+
+def test_without_proc_who_keeps_the_pipe_is_an_heir(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glock.cli.heirs._link", lambda fd: None)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        heirs = Heirs(ours.fileno())
+        fds = heirs.pass_fds()
+        process = subprocess.Popen(["sleep", "60"], pass_fds=fds)
+        try:
+            heirs.given(fds)
+            assert heirs.are_there()
+        finally:
+            process.kill()
+            process.wait()
+        assert not heirs.are_there()
+        heirs.close()

@@ -18,7 +18,9 @@ from glock import AsyncClient, Client, ConnectionLost, Lock, Unsupported, WaitTi
 from tests.support.fakes import SECONDS, Original, until
 from tests.support.letters import came_of
 
-INTERVAL = 0.4  # seconds between two signs; a busy machine may be late by more than it takes to give one
+ALIVE = 0.4  # seconds that the clients here ask for
+INTERVAL = 1  # what that is in whole ones
+SIGN = 0.4  # between two signs of the server here: it may be late by a second on a busy machine
 SILENCE = 2.5 * INTERVAL
 
 
@@ -64,7 +66,7 @@ class Living:
             while self.is_living:
                 sock.sendall(b"! alive\n")
                 self.signs += 1
-                time.sleep(INTERVAL)
+                time.sleep(SIGN)
 
     def answer(self, line: bytes) -> bytes:
         verb, _, name = line.partition(b" ")
@@ -105,7 +107,7 @@ def living() -> Iterator[Living]:
     server.close()
 
 
-def outlasts(server: Living, signs: int = 4) -> None:
+def outlasts(server: Living, signs: int = 8) -> None:
     """Let so many more signs come: more than those after which silence would be a loss."""
     enough = server.signs + signs
     until(lambda: server.signs >= enough)
@@ -115,10 +117,10 @@ def outlasts(server: Living, signs: int = 4) -> None:
 
 
 def test_it_is_asked_for_once_a_connection(living: Living) -> None:
-    with Client(living.url, alive=INTERVAL) as client:
+    with Client(living.url, alive=ALIVE) as client:
         client.ping()
         client.ping()
-    assert living.lines[:3] == [b"version", b"notify on", b"alive 0.4"]
+    assert living.lines[:3] == [b"version", b"notify on", b"alive 1"]
     assert sum(line.startswith(b"alive") for line in living.lines) == 1
     with Client(living.url) as client:
         client.ping()
@@ -126,7 +128,7 @@ def test_it_is_asked_for_once_a_connection(living: Living) -> None:
 
 
 def test_signs_between_replies_are_no_replies(living: Living) -> None:
-    with Client(living.url, alive=INTERVAL) as client:
+    with Client(living.url, alive=ALIVE) as client:
         assert client.ping() > 0
         assert [(each.name, each.who) for each in client.holders()] == [("job", "me")]
         with client.lock("job") as lock:
@@ -137,7 +139,7 @@ def test_signs_between_replies_are_no_replies(living: Living) -> None:
 
 def test_a_holder_finds_out_that_nobody_is_there(living: Living) -> None:
     told: list[Lock] = []
-    with Client(living.url, alive=INTERVAL) as client:
+    with Client(living.url, alive=ALIVE) as client:
         lock = client.lock("job", on_lost=told.append).acquire()
         outlasts(living)
         assert not lock.lost.is_set()
@@ -150,7 +152,7 @@ def test_a_holder_finds_out_that_nobody_is_there(living: Living) -> None:
 
 
 def test_who_waits_finds_out_that_nobody_is_there(living: Living) -> None:
-    with Client(living.url, alive=INTERVAL) as client:
+    with Client(living.url, alive=ALIVE) as client:
         caught: list[BaseException] = []
 
         def wait() -> None:
@@ -171,15 +173,15 @@ def test_who_waits_finds_out_that_nobody_is_there(living: Living) -> None:
 
 def test_signs_of_life_are_no_answer(living: Living) -> None:
     """Who waits for an answer has a time limit, whatever else comes meanwhile."""
-    with Client(living.url, alive=INTERVAL, timeout=3 * INTERVAL) as client:
+    with Client(living.url, alive=ALIVE, timeout=3 * SIGN) as client:
         begin = time.monotonic()
-        with pytest.raises(ConnectionLost, match=f"no answer within {3 * INTERVAL:g} s"):
+        with pytest.raises(ConnectionLost, match=f"no answer within {3 * SIGN:g} s"):
             client.lock("taken", wait=0.1).acquire()
-        assert time.monotonic() - begin >= 3 * INTERVAL
+        assert time.monotonic() - begin >= 3 * SIGN
 
 
 def test_idle_connections_are_read_too(living: Living) -> None:
-    with Client(living.url, alive=INTERVAL) as client:
+    with Client(living.url, alive=ALIVE) as client:
         client.ping()
         outlasts(living)
         client.ping()
@@ -192,7 +194,7 @@ def test_idle_connections_are_read_too(living: Living) -> None:
 
 def test_silence_is_fine_where_no_signs_were_asked_for(living: Living) -> None:
     with Client(living.url) as client, client.lock("job") as lock:
-        assert not lock.lost.wait(2 * SILENCE)  # the passing of time is what is tested
+        assert not lock.lost.wait(SILENCE + 1)  # the passing of time is what is tested
         lock.check()
 
 
@@ -210,6 +212,26 @@ async def test_a_server_that_does_not_know_the_word_is_told_of(
         server.close()
 
 
+@pytest.mark.parametrize(
+    ("alive", "sent"), [(1e-9, b"1"), (1, b"1"), (1.5, b"2"), (30, b"30"), (1e300, b"2000000")]
+)
+def test_the_daemon_counts_whole_seconds(living: Living, alive: float, sent: bytes) -> None:
+    with Client(living.url, alive=alive) as client:
+        client.ping()
+    assert living.lines[2] == b"alive " + sent
+
+
+def test_who_leaves_a_lock_to_another_process_asks_for_no_more(living: Living) -> None:
+    with Client(living.url, alive=ALIVE) as client:
+        lock = client.lock("job").acquire()
+        lock.leave()
+        assert b"alive 0" in living.lines
+        assert b"r job" not in living.lines
+    with Client(living.url) as client:
+        client.lock("job").acquire().leave()
+        assert living.lines[-1] == b"token job"
+
+
 @pytest.mark.parametrize("kind", CLIENTS)
 async def test_an_interval_that_the_server_refuses_is_an_error(
     kind: Callable[..., Client | AsyncClient],
@@ -224,12 +246,12 @@ async def test_an_interval_that_the_server_refuses_is_an_error(
 # asyncio
 
 
-async def alive_for(server: Living, signs: int = 4) -> None:
+async def alive_for(server: Living, signs: int = 8) -> None:
     await asyncio.to_thread(outlasts, server, signs)
 
 
 async def test_a_task_that_holds_finds_out_that_nobody_is_there(living: Living) -> None:
-    async with AsyncClient(living.url, alive=INTERVAL) as client:
+    async with AsyncClient(living.url, alive=ALIVE) as client:
 
         async def hold() -> None:
             async with client.lock("job") as lock:
@@ -241,11 +263,11 @@ async def test_a_task_that_holds_finds_out_that_nobody_is_there(living: Living) 
 
         with pytest.raises(ConnectionLost, match="no sign of life"):
             await asyncio.wait_for(hold(), SECONDS)
-    assert b"alive 0.4" in living.lines
+    assert b"alive 1" in living.lines
 
 
 async def test_a_task_that_waits_finds_out_that_nobody_is_there(living: Living) -> None:
-    async with AsyncClient(living.url, alive=INTERVAL) as client:
+    async with AsyncClient(living.url, alive=ALIVE) as client:
         task = asyncio.create_task(client.lock("taken").acquire())
         await alive_for(living)
         assert not task.done()
@@ -255,13 +277,13 @@ async def test_a_task_that_waits_finds_out_that_nobody_is_there(living: Living) 
 
 
 async def test_signs_of_life_are_no_answer_to_a_task(living: Living) -> None:
-    async with AsyncClient(living.url, alive=INTERVAL, timeout=3 * INTERVAL) as client:
-        with pytest.raises((ConnectionLost, WaitTimeout), match=f"no answer within {3 * INTERVAL:g} s"):
+    async with AsyncClient(living.url, alive=ALIVE, timeout=3 * SIGN) as client:
+        with pytest.raises((ConnectionLost, WaitTimeout), match=f"no answer within {3 * SIGN:g} s"):
             await client.lock("taken", wait=0.1).acquire()
 
 
 async def test_silence_is_fine_for_a_task_that_asked_for_no_signs(living: Living) -> None:
     async with AsyncClient(living.url) as client, client.lock("job") as lock:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(lock.lost.wait(), 2 * SILENCE)
+            await asyncio.wait_for(lock.lost.wait(), SILENCE + 1)
         lock.check()

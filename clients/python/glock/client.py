@@ -58,9 +58,9 @@ class Client(Servers[Connections]):
             timeout: seconds to connect in, and within which any answer must come (beyond the time waited for
                 a lock).
             tls: instead of what the URL says.
-            alive: have the daemon say that often (seconds) that it is there, on every connection, so that no
-                proxy takes one for idle; when nothing has come for 2.5 times as long the connection is lost.
-                Each connection then has a thread that reads.
+            alive: have the daemon say that often (whole seconds, rounded up) that it is there, on every
+                connection, so that no proxy takes one for idle; when nothing has come for 2.5 times as long the
+                connection is lost. Each connection then has a thread that reads.
 
         Raises:
             TypeError: an argument is of the wrong type.

@@ -76,6 +76,16 @@ class Lock(Held):
         """
         return self._session.fileno()
 
+    def leave(self) -> None:
+        """Leave it to another process that has the connection, which this one does not read from any more.
+
+        Raises:
+            LockLost, ConnectionLost: it was lost.
+        """
+        if self._session.gets_signs_of_life:
+            self._session.run(recipes.live(self._session.talk, 0))
+        self.check()
+
     def renew(self, lease: float) -> None:
         """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the
         lease.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import ssl
 
 MISSED = 2.5  # intervals without a sign of life after which nobody is believed to be there
-LONGEST = 2e6  # seconds, 23 days: whoever asks for more to connect in means no limit
+LONGEST = 2e6  # seconds, 23 days: whoever asks for more means no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Options:
     name: bytes | None = None
     timeout: float = 30.0
     tls: ssl.SSLContext | None = None
-    alive: float | None = None
+    alive: int | None = None
 
     @classmethod
     def checked(
@@ -51,7 +52,7 @@ class Options:
             None if name is None else encode(name, "client's name"),
             min(period(timeout, "timeout", finite=True), LONGEST),
             tls,
-            None if alive is None else period(alive, "alive", finite=True),
+            None if alive is None else math.ceil(min(period(alive, "alive", finite=True), LONGEST)),
         )
 
     @property

@@ -122,6 +122,10 @@ class Session:
         if self._ending is not None:
             raise ConnectionAbortedError(self._ending)
 
+    @property
+    def gets_signs_of_life(self) -> bool:
+        return self._silence < INFINITE
+
     def fileno(self) -> int:
         return self._sock.fileno()
 
@@ -220,7 +224,7 @@ class Session:
         if self.address.scheme in SECURE:
             while self._sock.pending():  # type: ignore[attr-defined]
                 data += self._sock.recv(65536)  # what poll(2) will not tell of
-        if self._silence < INFINITE:
+        if self.gets_signs_of_life:
             self._heard = time.monotonic()
         if not data:
             self._lose("the server closed it")
@@ -234,7 +238,7 @@ class Session:
 
     def _is_silent(self) -> bool:
         """Have signs of life been asked for, and failed to come?"""
-        return self._silence < INFINITE and time.monotonic() - self._heard >= self._silence
+        return self.gets_signs_of_life and time.monotonic() - self._heard >= self._silence
 
     def _shake_hands(self, messages: Messages) -> None:
         self._sock.sendall(messages.hello())

@@ -106,10 +106,13 @@ class Command:
         inherited = not self.lost and self.heirs is not None and self.heirs.are_there()
         if self.heirs is not None:
             self.heirs.close()
-        if not inherited and not self.lost:
+        if not self.lost:
             # Lost at the last moment: the command has ended already, in its own way.
             with contextlib.suppress(GlockError):
-                self.lock.release()
+                if inherited:
+                    self.lock.leave()
+                else:
+                    self.lock.release()
 
     def start(self) -> None:
         fds = []

@@ -101,7 +101,7 @@ class Want:
 
 
 def open_conversation(
-    talk: Conversation, secret: bytes | None, name: bytes | None, alive: float | None = None
+    talk: Conversation, secret: bytes | None, name: bytes | None, alive: int | None = None
 ) -> Recipe[None]:
     """Find out who is there, show the secret, introduce ourselves, ask for signs of life.
 
@@ -131,16 +131,21 @@ def open_conversation(
         if talk.modern and lines[0] != b"1 ok":
             refuse(lines[0])
     if alive is not None:
-        yield from _live(talk, alive)
+        yield from live(talk, alive)
 
 
-def _live(talk: Conversation, alive: float) -> Recipe[None]:
+def live(talk: Conversation, alive: int) -> Recipe[None]:
+    """From now on the server gives a sign of life every `alive` seconds; 0: no more.
+
+    Raises:
+        Unsupported: it knows no signs of life.
+    """
     lines = []
     if talk.modern:
-        lines = yield Ask(line(b"alive", seconds(alive)), opening=True)
+        lines = yield Ask(line(b"alive", b"%d" % alive), opening=True)
     if not lines:
         raise Unsupported("this server does not know `alive`: it gives no signs of life")
-    if number(lines[0])[0] == 0:
+    if lines[0] != b"1 ok":
         refuse(lines[0])
 
 
