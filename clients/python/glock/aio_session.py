@@ -262,9 +262,8 @@ class AsyncSession(asyncio.Protocol):
         if self.loop.is_closed():
             return
         if self._transport is not None:
-            if not self.ended.is_set():
-                with borrowed(self._transport) as sock, contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError), borrowed(self._transport) as sock:
+                sock.shutdown(socket.SHUT_RDWR)
             self._transport.abort()
         elif self._limit is not None and not self._limit.expired():
             self._limit.reschedule(self.loop.time())  # it is being opened: no longer

@@ -20,7 +20,7 @@ class Connections:
         self._options = options
         self._idle: list[Session] = []
         self._all: set[Session] = set()
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()  # a signal handler may close what its thread is about to use
         self._own = threading.local()
         self._closed = False
         forks.guard(self)
@@ -30,7 +30,7 @@ class Connections:
 
     def forget(self, reason: str) -> None:
         """In a forked child: begin anew."""
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()  # a signal handler may close what its thread is about to use
         self._idle = []
         self._all = set()
 
@@ -61,18 +61,23 @@ class Connections:
             if not session.is_lost:
                 return session
             self.put_back(session)
+        session = Session(self.address, self._options)
         with self._mutex:
-            if self._closed:
-                raise RuntimeError("this client is closed")
-            session = Session(self.address, self._options)
             self._all.add(session)  # so that `close` finds it, also while it is being opened
+        if self._closed:  # looked at when it can be found: whoever closes looks the other way round
+            self._discard(session)
+            raise RuntimeError("this client is closed")
         try:
             session.open()
         except BaseException:
-            with self._mutex:
-                self._all.discard(session)
+            self._discard(session)
             raise
         return session
+
+    def _discard(self, session: Session) -> None:
+        with self._mutex:
+            self._all.discard(session)
+        session.close("not needed any more")
 
     def put_back(self, session: Session) -> None:
         """It holds nothing: keep it for later."""
@@ -85,9 +90,7 @@ class Connections:
             session.unwatch()
             self._idle.append(session)
         else:
-            with self._mutex:
-                self._all.discard(session)
-            session.close("not needed any more")
+            self._discard(session)
 
     def let_go(self, session: Session) -> None:
         """A lock on it has been released, by whichever thread, or was not got."""

@@ -38,7 +38,10 @@ def borrowed(transport: asyncio.BaseTransport) -> Iterator[socket.socket]:
     Raises:
         OSError: it is closed already.
     """
-    sock = socket.socket(fileno=transport.get_extra_info("socket").fileno())
+    its = transport.get_extra_info("socket")
+    if its is None or its.fileno() < 0:
+        raise OSError("the transport is closed")
+    sock = socket.socket(fileno=its.fileno())
     try:
         yield sock
     finally:

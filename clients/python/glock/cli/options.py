@@ -46,6 +46,8 @@ class Group(click.Group):
             raise click.UsageError(str(error)) from error
         except KeyboardInterrupt:
             sys.exit(130)
+        finally:
+            sys.stdout.flush()  # a closed pipe is told here, where click takes it for an end, and not at exit
 
 
 @dataclass(frozen=True)
