@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -390,3 +391,28 @@ async def test_close_of_tasks_frees_the_locks_whoever_else_has_the_descriptor(
         await so(lambda: not other.inspect(name))
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize("operations", range(1, 40, 2))
+def test_closing_in_the_midst_of_it_all_ends_it_all(
+    server: Daemon, other: Client, name: str, operations: int
+) -> None:
+    client = Client(server.url, name=name)
+    enough = threading.Semaphore(0)
+
+    def work(own: str) -> None:
+        while True:
+            with client.lock(name), client.shared(own):
+                enough.release()
+                client.inspect(own)
+
+    callers = [Caller(partial(work, f"{name} {number}")) for number in range(4)]
+    for _ in range(operations):
+        assert enough.acquire(timeout=SECONDS)
+    client.close()
+    for caller in callers:
+        caller.join(SECONDS)
+        assert not caller.is_alive()
+        assert isinstance(caller.error, ConnectionLost | RuntimeError), caller.error
+    until(lambda: not other.find("sessions", name) and not other.inspect(name))
+    assert not client._servers[0]._all
