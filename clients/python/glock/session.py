@@ -59,6 +59,7 @@ class Session:
         self._callbacks: list[Callable[[], None]] = []
         self._stop_watching: socket.socket | None = None
         self._messages: Messages | None = None
+        self._pending: Callable[[], int] | None = None  # bytes that TLS has and poll(2) does not know of
         self._sock = socket.socket(socket.AF_UNIX)  # until there is one that is connected
         forks.guard(self)
 
@@ -110,7 +111,8 @@ class Session:
         if address.scheme in SECURE:
             context = self._options.tls or address.tls_context()
             assert context is not None
-            self._sock = context.wrap_socket(self._sock, server_hostname=address.server_hostname)
+            wrapped = context.wrap_socket(self._sock, server_hostname=address.server_hostname)
+            self._sock, self._pending = wrapped, wrapped.pending
 
     def _try(self, family: int, place: tuple[Any, ...] | str) -> None:
         self._sock.close()
@@ -170,9 +172,9 @@ class Session:
 
     def _await(self, slot: Slot) -> None:
         """Read until the slot is done, or nobody can be expected to answer any more."""
+        begin = time.monotonic()
         most = left = self._timeout + slot.ask.patience
         nudge = FIRST_NUDGE if slot.ask.wants_nudge and not self.talk.modern else None
-        begin = time.monotonic()
         while not slot.done:
             try:
                 self._receive(min(left, self._silence, nudge or LONGEST))
@@ -216,15 +218,13 @@ class Session:
             self._sending = False
 
     def _receive(self, timeout: float) -> None:
-        limit = min(timeout, LONGEST)
-        if limit != self._current_timeout:
-            self._sock.settimeout(limit)
-            self._current_timeout = limit
+        if timeout != self._current_timeout:
+            self._sock.settimeout(timeout)
+            self._current_timeout = timeout
         data = self._sock.recv(65536)
-        if self.address.scheme in SECURE:
-            while self._sock.pending():  # type: ignore[attr-defined]
-                data += self._sock.recv(65536)  # what poll(2) will not tell of
-        if self.gets_signs_of_life:
+        while self._pending is not None and self._pending():
+            data += self._sock.recv(65536)  # what poll(2) will not tell of
+        if self._silence < INFINITE:
             self._heard = time.monotonic()
         if not data:
             self._lose("the server closed it")
