@@ -194,6 +194,31 @@ def test_connecting_is_ended() -> None:
         caller.has_lost()
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "tls", "ws", "wss"])
+def test_a_handshake_that_hangs_is_ended(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = Client(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+        caller = Caller(client.ping)
+        sock, _ = listener.accept()
+        with sock:
+            assert sock.recv(1), "it has said hello"
+            client.close()
+            caller.has_lost()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls", "ws", "wss"])
+async def test_a_handshake_of_a_task_that_hangs_is_ended(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = AsyncClient(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+        task = asyncio.create_task(client.ping())
+        sock, _ = await asyncio.to_thread(listener.accept)
+        with sock:
+            assert await asyncio.to_thread(sock.recv, 1), "it has said hello"
+            await client.close()
+            with pytest.raises(ConnectionLost, match=CLOSED):
+                await asyncio.wait_for(task, SECONDS)
+
+
 @contextlib.contextmanager
 def full_listener() -> Iterator[int]:
     """A port whose queue is full, so that connecting to it gets no answer: listen(2)."""

@@ -111,16 +111,28 @@ class Session:
         if address.scheme in SECURE:
             context = self._options.tls or address.tls_context()
             assert context is not None
-            wrapped = context.wrap_socket(self._sock, server_hostname=address.server_hostname)
+            wrapped = context.wrap_socket(
+                self._sock, server_hostname=address.server_hostname, do_handshake_on_connect=False
+            )
+            # From here on `close` finds the descriptor, which the plain socket has no more.
             self._sock, self._pending = wrapped, wrapped.pending
+            self._unless_closed()
+            wrapped.do_handshake()
 
     def _try(self, family: int, place: tuple[Any, ...] | str) -> None:
         self._sock.close()
         self._sock = socket.socket(family, socket.SOCK_STREAM)
         self._sock.settimeout(self._timeout)
         self._current_timeout = self._timeout
-        if self._ending is None:
-            self._sock.connect(place)
+        self._unless_closed()
+        self._sock.connect(place)
+        self._unless_closed()
+
+    def _unless_closed(self) -> None:
+        """
+        Raises:
+            ConnectionAbortedError: it has been closed meanwhile.
+        """
         if self._ending is not None:
             raise ConnectionAbortedError(self._ending)
 
