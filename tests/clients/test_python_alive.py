@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from glock import AsyncClient, Client, ConnectionLost, Lock, Unsupported, WaitTimeout
 
-from tests.support.fakes import SECONDS, Original, until
+from tests.support.fakes import SECONDS, Original, daemon, until
 from tests.support.letters import came_of
 
 ALIVE = 0.4  # seconds that the clients here ask for
@@ -242,6 +244,23 @@ async def test_an_interval_that_the_server_refuses_is_an_error(
     with pytest.raises(ValueError, match="Bad Argument: SECONDS"):
         await came_of(client.ping())
     server.close()
+
+
+def test_the_real_daemon_keeps_a_silent_connection(tmp_path: Path) -> None:
+    """It is stopped, as a machine that hangs: a connection without signs of life would not notice for long."""
+    with daemon(tmp_path) as server:
+        if "alive" not in server.client("tcp").says("help").receive_line().decode().split():
+            pytest.skip("this daemon does not know the word `alive` yet")
+        for door in ("tcp", "unix", "ws"):
+            with Client(server.url_of(door), alive=ALIVE) as client:
+                lock = client.lock(door).acquire()
+                assert not lock.lost.wait(SILENCE + 1)
+                server.process.send_signal(signal.SIGSTOP)
+                try:
+                    assert lock.lost.wait(SECONDS)
+                    assert lock.reason == f"no sign of life within {SILENCE:g} s"
+                finally:
+                    server.process.send_signal(signal.SIGCONT)
 
 
 # asyncio

@@ -13,8 +13,11 @@ PROGRAM, VARIABLE = "glock", "_GLOCK_COMPLETE"
 def completion(ctx: click.Context, shell: str) -> None:
     """Print what makes SHELL complete the words of glock, names of locks and sessions among them.
 
-    bash: eval "$(glock completion bash)" in ~/.bashrc. zsh: eval "$(glock completion zsh)" in ~/.zshrc, behind
-    compinit. fish: glock completion fish > ~/.config/fish/completions/glock.fish
+    In ~/.bashrc: eval "$(glock completion bash)"
+
+    In ~/.zshrc, behind compinit: eval "$(glock completion zsh)"
+
+    For fish: glock completion fish > ~/.config/fish/completions/glock.fish
     """
     from click.shell_completion import get_completion_class
 
