@@ -250,11 +250,17 @@ async def test_outside_of_a_with_nobody_is_interrupted(client: AsyncClient, name
         await lock.release()
 
 
-async def test_a_renewed_lease_does_not_end(client: AsyncClient, name: str) -> None:
-    async with client.lock(name, lease=0.2) as lock:
-        for _ in range(6):
-            await asyncio.sleep(0.05)  # the passing of time is what is tested
-            await lock.renew(0.2)
+async def test_a_lease_is_renewed_from_now_on(client: AsyncClient, other: AsyncClient, name: str) -> None:
+    async def left() -> Any:
+        return (await other.explain(name))["exclusive"]["holders"][0]["lease"]
+
+    async with client.lock(name, lease=60) as lock:
+        assert await left() <= 60
+        await lock.renew(3600)
+        assert 60 < await left() <= 3600
+        await lock.renew(math.inf)
+        assert await left() is None
+        lock.check()
 
 
 @pytest.mark.parametrize("door", TRANSPORTS)
