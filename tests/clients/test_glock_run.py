@@ -129,9 +129,9 @@ CASES = (
     Case("NAME -- /no/such/command", 127, says="/no/such/command: No such file or directory"),
     Case("NAME -- /etc/passwd", 126, says="/etc/passwd: Permission denied"),
     Case("-F NAME -- /no/such/command", 127, says="No such file or directory"),
-    Case("-n NAME -- true", 75, held="lock", says="held by somebody else"),
+    Case("-n NAME -- true", 75, held="lock", says="is held by 127.0.0.1"),
     Case("-w 0 NAME -- true", 75, held="lock"),
-    Case("-w 0.05 NAME -- true", 76, held="lock", says="was not free within 0.05 s"),
+    Case("-w 0.05 NAME -- true", 76, held="lock", says="was not free within 0.05 s: held by 127.0.0.1"),
     Case("-n -E 5 NAME -- true", 5, held="lock"),
     Case("-w 0.05 -E 6 NAME -- true", 6, held="lock"),
     Case("-n NAME -- true", 75, held="read"),
@@ -146,6 +146,19 @@ CASES = (
     Case("-n -w 5 NAME -- true", 2, says="exclude each other"),
     Case("--read -s 2 NAME -- true", 2, says="exclude each other"),
     Case("-w soon NAME -- true", 2, says="no number of seconds"),
+    Case("-w nan NAME -- true", 2, says="no number of seconds"),
+    Case("-w -1 NAME -- true", 2, says="no number of seconds"),
+    Case("-w '' NAME -- true", 2, says="no number of seconds"),
+    Case("-w 99999999999 NAME -- true", 0),
+    Case("-w 9223372036 NAME -- true", 0),
+    Case("-w 4294967.297 NAME -- true", 0),
+    Case("-w 1e999 NAME -- true", 0),
+    Case("-w inf NAME -- true", 0),
+    Case("--grace inf NAME -- true", 0),
+    Case("--grace 1e300 NAME -- true", 0),
+    Case("--grace nan NAME -- true", 2, says="no number of seconds"),
+    Case("-s 999999999999999999 NAME -- true", 0),
+    Case("-s 1000000000000000000 NAME -- true", 2, says="limit must be from 1 to"),
     Case("-s 0 NAME -- true", 2, says="0 is not in the range"),
     Case("'one\nline' -- true", 2, says="cannot hold a line end"),
 )
@@ -163,6 +176,53 @@ def test_exit_codes(server: Daemon, observer: Client, name: str, case: Case) -> 
     assert bool(result.stderr) == bool(case.says or (case.held and case.code)), (
         "it says why, and nothing else"
     )
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--alive"])
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("nan", 2),
+        ("inf", 2),
+        ("0", 2),
+        ("-1", 2),
+        ("soon", 2),
+        ("1e300", 0),
+        ("99999999999", 0),
+        ("0.5e1", 0),
+    ],
+)
+def test_times_of_all_commands(server: Daemon, name: str, option: str, value: str, code: int) -> None:
+    result = glock(server.url, option, value, "inspect", name)
+    if option == "--alive" and code == 0:
+        assert result.returncode in (1, 81)  # it is free, or this server gives no signs of life
+    else:
+        assert result.returncode == (code or 1)
+        assert ("no number of seconds, more than 0, and finite" in result.stderr) == bool(code)
+
+
+def test_a_daemon_that_is_lost_with_an_endless_grace_is_waited_for(tmp_path: Path) -> None:
+    script = "trap 'echo term; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    with (
+        daemon(tmp_path) as server,
+        started(server.url, "run", "--grace", "1e300", "job", "--", "sh", "-c", script) as process,
+    ):
+        assert process.stdout.readline() == "ready\n"
+        server.kill()
+        assert process.wait(SECONDS) == 79
+        assert process.stdout.read() == "term\n"
+
+
+def test_signs_of_life_are_for_who_reads_them(server: Daemon, name: str) -> None:
+    result = glock(server.url, "--alive", "5", "run", "-F", name, "--", "true")
+    assert (result.returncode, "-F excludes --alive" in result.stderr) == (2, True)
+
+
+def test_a_wrong_address_is_told_in_a_line() -> None:
+    for server, why in (("host:99999", "the port is no number"), ("me:hush@host", "the secret belongs in")):
+        result = glock(server, "run", "job", "--", "true")
+        assert (result.returncode, why in result.stderr, "hush" in result.stderr) == (2, True, False)
+    assert glock(" \n", "--timeout", "1", "inspect", "job").returncode in (0, 1, 78)  # as if it were not set
 
 
 def test_nobody_there_is_78(tmp_path: Path) -> None:
@@ -437,6 +497,7 @@ class Terminal:
 
     def __init__(self, *command: str, **env: str) -> None:
         self.said = ""
+        self.passed = ""  # what was shown before the text that `shows` looked for
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execvpe(command[0], command, environment(**{"TERM": "dumb"} | env))
@@ -456,8 +517,15 @@ class Terminal:
             return text in self.said
 
         until(there, f"the terminal shows {self.said!r}, not {text!r}")
-        self.said = self.said.partition(text)[2]
+        self.passed, _, self.said = self.said.partition(text)
         return self
+
+    def ends_saying(self) -> int:
+        """As `ends`; all that was shown is in `said`."""
+        with contextlib.suppress(OSError):
+            while data := os.read(self.fd, 4096):
+                self.said += data.decode()
+        return self.ends()
 
     def ends(self) -> int:
         """The exit status, as subprocess has it."""

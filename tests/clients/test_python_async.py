@@ -93,7 +93,7 @@ async def test_a_lock_is_held_within_its_with(client: AsyncClient, other: AsyncC
         assert await other.inspect(name)
         assert await other.check(lock.token, name)
         with pytest.raises(LockBusy):
-            await other.lock(name).acquire()
+            await other.lock(name, wait=0).acquire()
         with pytest.raises(WaitTimeout):
             await other.lock(name, wait=0.02).acquire()
         async with client.lock(name) as again:
@@ -130,7 +130,7 @@ async def test_readers_and_limits(client: AsyncClient, other: AsyncClient, name:
             await client.lock(name, wait=1).acquire()
     async with client.shared(name, limit=1):
         with pytest.raises(LockBusy):
-            await other.shared(name, limit=1).acquire()
+            await other.shared(name, limit=1, wait=0).acquire()
         assert await client.inspect_shared(name) == 1
 
 
@@ -150,7 +150,7 @@ async def test_who_had_a_lock_released_elsewhere_has_no_part_in_what_others_get(
         group.create_task(work())
         await held.wait()
         with pytest.raises(LockBusy):
-            await client.lock(name).acquire()
+            await client.lock(name, wait=0).acquire()
         enough.set()
 
 
@@ -250,11 +250,17 @@ async def test_outside_of_a_with_nobody_is_interrupted(client: AsyncClient, name
         await lock.release()
 
 
-async def test_a_renewed_lease_does_not_end(client: AsyncClient, name: str) -> None:
-    async with client.lock(name, lease=0.2) as lock:
-        for _ in range(6):
-            await asyncio.sleep(0.05)  # the passing of time is what is tested
-            await lock.renew(0.2)
+async def test_a_lease_is_renewed_from_now_on(client: AsyncClient, other: AsyncClient, name: str) -> None:
+    async def left() -> Any:
+        return (await other.explain(name))["exclusive"]["holders"][0]["lease"]
+
+    async with client.lock(name, lease=60) as lock:
+        assert await left() <= 60
+        await lock.renew(3600)
+        assert 60 < await left() <= 3600
+        await lock.renew(math.inf)
+        assert await left() is None
+        lock.check()
 
 
 @pytest.mark.parametrize("door", TRANSPORTS)

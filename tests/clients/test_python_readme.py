@@ -20,11 +20,12 @@ SAYS = {
     "from glock import Client": [
         r"mine, fencing token \d+",
         "mine again",
+        "mine at once",
         "done",
         "'nightly-report' was not free within 0.1 s",
     ],
     "import asyncio": [r"mine, fencing token \d+", r"\[Holder\(name='seats', who='127.*'\)\]"],
-    "glock run": [r"token \d+", r"[\w.-]+", "name: nightly-report", "(?s:.*)waiters: none"],
+    "glock run": [r"token \d+", r"[\w.-]+", "nightly-report", r"Nobody holds it now\."],
 }
 
 

@@ -18,7 +18,7 @@ from glock.errors import (
     Unsupported,
     WaitTimeout,
 )
-from glock.wire import recipes
+from glock.wire import questions, recipes
 from glock.wire.conversation import Ask, Conversation, Pause, Slot
 from glock.wire.language import MAX_LINE, encode, line, refuse, seconds
 from glock.wire.recipes import Recipe, Want
@@ -109,7 +109,7 @@ def test_seconds_that_make_no_sense_are_refused(value: float) -> None:
 
 def test_get_and_token_go_in_one_packet() -> None:
     talk = modern()
-    get = Talk(talk, recipes.acquire(talk, Want(b"job")))
+    get = Talk(talk, recipes.acquire(talk, Want(b"job", wait=0)))
     get.says(b"g job\ntoken job\n").hears(b"1 Lock Get Success: job\r\n17 Lock Token: job\n")
     assert talk.holds[False, b"job"].token == 17
 
@@ -117,7 +117,7 @@ def test_get_and_token_go_in_one_packet() -> None:
 def test_a_reply_in_pieces_is_a_reply() -> None:
     whole = b"1 Lock Get Success: job\r\n17 Lock Token: job\n"
     talk = modern()
-    get = Talk(talk, recipes.acquire(talk, Want(b"job")))
+    get = Talk(talk, recipes.acquire(talk, Want(b"job", wait=0)))
     for byte in whole:
         assert get.slot is not None
         get.hears(bytes([byte]))
@@ -129,7 +129,7 @@ def test_a_reply_in_pieces_is_a_reply() -> None:
     [
         (Want(b"a b", wait=1.5), b"wait 1.5 a b\ntoken a b\n"),
         (Want(b"a b", wait=float("inf"), lease=9), b"wait inf a b\ntoken a b\nlease 9 a b\n"),
-        (Want(b"a b", "read"), b"read 0 a b\ntoken a b\n"),
+        (Want(b"a b", "read", wait=0), b"read 0 a b\ntoken a b\n"),
         (Want(b"a b", "shared"), b"sg a b\n"),
         (Want(b"a b", "shared", wait=2, limit=3), b"share 2 3 a b\n"),
     ],
@@ -183,7 +183,7 @@ def test_an_interrupted_wait_is_cancelled_and_released_whatever_became_of_it() -
         talk.abandon(get.slot)
         assert talk.outgoing() == b"cancel\nr job\n"
         # The next question finds its own answer behind all that.
-        ping = Talk(talk, recipes.bound(talk)).says(b"bound\n").hears(outcome + b"30 Dead Peer Seconds\n")
+        ping = Talk(talk, questions.bound(talk)).says(b"bound\n").hears(outcome + b"30 Dead Peer Seconds\n")
         assert ping.result == 30
         assert not talk.holds
 
@@ -194,7 +194,7 @@ def test_a_push_may_come_between_replies() -> None:
     hold = talk.holds[False, b"a b"]
     lost = []
     hold.on_lost.append(lambda: lost.append(hold.lost))
-    bound = Talk(talk, recipes.bound(talk))
+    bound = Talk(talk, questions.bound(talk))
     bound.hears(b"! lost a b expired\n! news from a later version\n30 Dead Peer Seconds\n")
     assert bound.result == 30
     assert isinstance(lost[0], LockLost)
@@ -206,18 +206,18 @@ def test_the_end_of_the_connection_fails_questions_and_loses_holds() -> None:
     talk = modern()
     Talk(talk, recipes.acquire(talk, Want(b"job"))).hears(b"1 Lock Get Success: job\n1 Lock Token: job\n")
     hold = talk.holds[False, b"job"]
-    bound = Talk(talk, recipes.bound(talk))
+    bound = Talk(talk, questions.bound(talk))
     talk.close("gone")
     with pytest.raises(ConnectionLost, match="gone"):
         bound.hears(b"")
     assert isinstance(hold.lost, ConnectionLost)
     with pytest.raises(ConnectionLost):
-        Talk(talk, recipes.bound(talk)).hears(b"")
+        Talk(talk, questions.bound(talk)).hears(b"")
 
 
 def test_a_listing_of_hostile_names_is_taken_as_it_is() -> None:
     talk = modern()
-    listing = Talk(talk, recipes.holders(talk, None, False))
+    listing = Talk(talk, questions.holders(talk, None, False))
     sent = talk.outgoing()
     assert sent.startswith(b"d\ni glock-sentinel-")
     sentinel = sent.splitlines()[1].removeprefix(b"i ")
@@ -225,17 +225,17 @@ def test_a_listing_of_hostile_names_is_taken_as_it_is() -> None:
         b"! lost x: a\n0 Lock Not Locked: y: b\n: c\nq: r: d\n0 Lock Not Locked: " + sentinel + b"\r\n"
     )
     assert listing.result == [
-        recipes.Holder("! lost x", "a"),
-        recipes.Holder("0 Lock Not Locked: y", "b"),
-        recipes.Holder("", "c"),
-        recipes.Holder("q: r", "d"),
+        questions.Holder("! lost x", "a"),
+        questions.Holder("0 Lock Not Locked: y", "b"),
+        questions.Holder("", "c"),
+        questions.Holder("q: r", "d"),
     ]
 
 
 def test_the_original_gets_one_line_at_a_time() -> None:
     talk = Conversation()
-    first = Talk(talk, recipes.inspect(talk, b"a")).says(b"i a\n")
-    second = Talk(talk, recipes.inspect(talk, b"b")).says(b"")
+    first = Talk(talk, questions.inspect(talk, b"a")).says(b"i a\n")
+    second = Talk(talk, questions.inspect(talk, b"b")).says(b"")
     first.hears(b"0 Lock Not Locked: a\r\n")
     second.says(b"i b\n").hears(b"1 Lock Is Locked: b\r\n")
     assert (first.result, second.result) == (False, True)
@@ -258,7 +258,7 @@ def test_who_does_not_know_version_is_the_original() -> None:
 
 def test_a_new_daemon_that_is_slow_is_not_taken_for_the_original() -> None:
     talk = Conversation()
-    opening = Talk(talk, recipes.open_conversation(talk, "secret", None)).says(b"auth secret\n")
+    opening = Talk(talk, recipes.open_conversation(talk, b"secret", None)).says(b"auth secret\n")
     opening.hears(b"1 ok\n").says(b"version\n")
     assert opening.slot is not None
     talk.nudge(opening.slot)
@@ -283,7 +283,7 @@ def test_a_token_is_a_number_and_no_way_to_ask_about_another_lock() -> None:
     talk = Conversation()
     talk.modern = True
     with pytest.raises(TypeError):
-        Talk(talk, recipes.check(talk, cast(int, "7 other"), b"a"))
+        Talk(talk, questions.check(talk, cast(int, "7 other"), b"a"))
     assert talk.outgoing() == b""
 
 
@@ -292,7 +292,7 @@ def test_what_the_original_cannot_do_is_not_sent() -> None:
     for want in (Want(b"a", "read"), Want(b"a", "shared", limit=1), Want(b"a", lease=1)):
         with pytest.raises(Unsupported):
             Talk(talk, recipes.acquire(talk, want))
-    for recipe in (recipes.explain(talk, b"a"), recipes.history(talk, None), recipes.kick(talk, b"a")):
+    for recipe in (questions.explain(talk, b"a"), questions.history(talk, None), questions.kick(talk, b"a")):
         with pytest.raises(Unsupported):
             Talk(talk, recipe)
     assert talk.outgoing() == b""
@@ -300,7 +300,7 @@ def test_what_the_original_cannot_do_is_not_sent() -> None:
 
 def test_busy_without_a_wait_is_no_timeout() -> None:
     talk = modern()
-    get = Talk(talk, recipes.acquire(talk, Want(b"job")))
+    get = Talk(talk, recipes.acquire(talk, Want(b"job", wait=0)))
     with pytest.raises(LockBusy) as caught:
         get.hears(b"0 Lock Get Failure: job\r\n0 Lock Token: job\n")
     assert not isinstance(caught.value, WaitTimeout)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from glock import forks
-from glock.address import Address
+from glock.address import SECURE, WEB, Address
 from glock.errors import ProtocolError, Unreachable
-from glock.session import Options, unreachable
-from glock.sockets import tune
+from glock.options import Options
+from glock.session import unreachable
+from glock.sockets import borrowed, tune
 from glock.wire.conversation import FIRST_NUDGE, LAST_NUDGE, Conversation, Pause, Slot
 from glock.wire.recipes import Recipe, open_conversation
 from glock.wire.websocket import Messages
 
 T = TypeVar("T")
+LONGEST = 2e6  # seconds: a loop's timers are milliseconds in an int, some of them
 
 
 class AsyncSession(asyncio.Protocol):
@@ -32,52 +35,74 @@ class AsyncSession(asyncio.Protocol):
         owner: the task that has got them; None if `taken` is 0, or nobody knows.
     """
 
-    def __init__(self, options: Options, messages: Messages | None) -> None:
+    def __init__(self, address: Address, options: Options) -> None:
+        """Not connected yet: `open` is next."""
+        self.address = address
         self.talk = Conversation()
         self.taken = 0
         self.owner: weakref.ref[asyncio.Task[Any]] | None = None
         self.loop = asyncio.get_running_loop()
+        self.ended = asyncio.Event()
+        self._options = options
         self._timeout = options.timeout
         self._transport: asyncio.Transport | None = None
-        self._messages = messages
+        self._messages = Messages(address) if address.scheme in WEB else None
+        self._limit: asyncio.Timeout | None = None
         self._opened: asyncio.Future[None] | None = None
-        self.ended = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = float("inf")
         self._patience_ends = 0.0
+        self._was_closed = False
+        self._heard = 0.0
+        self._listens: asyncio.TimerHandle | None = None
         forks.guard(self)
 
-    @classmethod
-    async def open(cls, address: Address, options: Options) -> AsyncSession:
+    @property
+    def is_connected(self) -> bool:
+        return self._transport is not None
+
+    async def open(self) -> None:
         """Connect.
 
         Raises:
-            Unreachable: nobody is there. NotAuthorised, ProtocolError: somebody is, but.
+            Unreachable: nobody is there. NotAuthorised, ProtocolError, Unsupported: somebody is, but.
+            ConnectionLost: it was closed meanwhile.
         """
-        loop = asyncio.get_running_loop()
-        messages = Messages(address) if address.scheme in {"ws", "wss"} else None
-        session = cls(options, messages)
+        options = self._options
         try:
-            async with asyncio.timeout(options.timeout):
-                if address.scheme == "unix":
-                    await loop.create_unix_connection(lambda: session, address.path)
-                else:
-                    tls = (options.tls or address.tls_context()) if address.scheme in {"tls", "wss"} else None
-                    host = address.server_hostname if tls is not None else None
-                    await loop.create_connection(
-                        lambda: session, address.host, address.port, ssl=tls, server_hostname=host
-                    )
-                if messages is not None:
-                    await session._shake_hands(messages)
-            await session.run(open_conversation(session.talk, options.secret, options.name))
+            async with asyncio.timeout(options.timeout) as limit:
+                self._limit = limit  # `close` ends it early
+                try:
+                    await self._connect()
+                finally:
+                    self._limit = None
+            await self.run(open_conversation(self.talk, options.secret, options.name, options.alive))
         except BaseException as error:
-            session.close("not opened")
+            self._lose("not opened")
+            if self._was_closed and isinstance(error, OSError):
+                assert self.talk.closed is not None
+                raise self.talk.closed from error
             if isinstance(error, TimeoutError):
-                raise Unreachable(f"{address.url}: no answer within {options.timeout:g} s") from error
-            if (meant := unreachable(address, error)) is not None:
+                raise Unreachable(f"{self.address.url}: no answer within {options.timeout:g} s") from error
+            if (meant := unreachable(self.address, error)) is not None:
                 raise meant from error
             raise
-        return session
+        if options.alive is not None:
+            self._heard = self.loop.time()
+            self._listen()
+
+    async def _connect(self) -> None:
+        address = self.address
+        if address.scheme == "unix":
+            await self.loop.create_unix_connection(lambda: self, address.path)
+        else:
+            tls = (self._options.tls or address.tls_context()) if address.scheme in SECURE else None
+            host = address.server_hostname if tls is not None else None
+            await self.loop.create_connection(
+                lambda: self, address.host, address.port, ssl=tls, server_hostname=host
+            )
+        if self._messages is not None:
+            await self._shake_hands(self._messages)
 
     async def run(self, recipe: Recipe[T]) -> T:
         """Carry it out. Cancelled, it leaves nothing held or waited for."""
@@ -101,7 +126,7 @@ class AsyncSession(asyncio.Protocol):
             result: T = done.value
             return result
         except ProtocolError as error:
-            self.close(str(error))
+            self._lose(str(error))
             raise
 
     def _ask(self, slot: Slot) -> asyncio.Future[None] | None:
@@ -142,8 +167,8 @@ class AsyncSession(asyncio.Protocol):
             self._ring_at(ends)
 
     def _ring_at(self, when: float) -> None:
-        self._rings_at = when
-        self._timer = self.loop.call_at(when, self._ring) if when < float("inf") else None
+        self._rings_at = when = min(when, self.loop.time() + LONGEST)
+        self._timer = self.loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
@@ -151,12 +176,17 @@ class AsyncSession(asyncio.Protocol):
         if self.talk.is_quiet:
             return
         if self.loop.time() >= self._patience_ends:
-            self._no_answer()
+            self._lose(f"no answer within {self._timeout:g} s")
         else:
             self._ring_at(self._patience_ends)
 
-    def _no_answer(self) -> None:
-        self.close(f"no answer within {self._timeout:g} s")
+    def _listen(self) -> None:
+        """Signs of life have been asked for: look when the next ones must have come."""
+        left = self._heard + self._options.silence - self.loop.time()
+        if left > 0:
+            self._listens = self.loop.call_later(min(left, LONGEST), self._listen)
+        else:
+            self._lose(self._options.silent)
 
     def _flush(self) -> None:
         data = self.talk.outgoing()
@@ -178,14 +208,12 @@ class AsyncSession(asyncio.Protocol):
         if self.talk.closed is not None:  # cancelled meanwhile
             transport.abort()
         else:
-            # What uvloop calls a socket cannot set options.
-            sock = socket.socket(fileno=transport.get_extra_info("socket").fileno())
-            try:
+            with borrowed(transport) as sock:
                 tune(sock)
-            finally:
-                sock.detach()
 
     def data_received(self, data: bytes) -> None:
+        if self._listens is not None:
+            self._heard = self.loop.time()
         if self._messages is not None and self._transport is not None:
             data, reply = self._messages.decode(data)
             if reply:
@@ -208,8 +236,9 @@ class AsyncSession(asyncio.Protocol):
         if self._opened is not None and not self._opened.done():
             self._opened.set_exception(Unreachable("the server closed the connection during the handshake"))
         self.talk.close("the server closed it" if exc is None else str(exc))
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._listens):
+            if timer is not None:
+                timer.cancel()
         self.ended.set()
 
     # End
@@ -219,14 +248,25 @@ class AsyncSession(asyncio.Protocol):
         self.loop.call_soon(callback)
 
     def close(self, reason: str) -> None:
-        """End the connection, and so everything that is held on it."""
+        """End the connection, and so everything that is held or waited for on it, whatever other process has
+        its descriptor."""
+        self._was_closed = True
+        self._lose(reason)
+
+    def _lose(self, reason: str) -> None:
         self.talk.close(reason)
         self._abort()
 
     def _abort(self) -> None:
         # abort() closes at once; close() would wait for a peer that may not read any more.
-        if self._transport is not None and not self.loop.is_closed():
+        if self.loop.is_closed():
+            return
+        if self._transport is not None:
+            with contextlib.suppress(OSError), borrowed(self._transport) as sock:
+                sock.shutdown(socket.SHUT_RDWR)
             self._transport.abort()
+        elif self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self.loop.time())  # it is being opened: no longer
 
     def fileno(self) -> int:
         sock = self._transport.get_extra_info("socket") if self._transport is not None else None

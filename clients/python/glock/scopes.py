@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, get_args
 
 from glock.address import Address
 from glock.errors import GlockError
 from glock.sharding import choose
+from glock.wire.arguments import whole
 from glock.wire.conversation import Hold
-from glock.wire.language import decode
+from glock.wire.language import Name, decode, encode
+from glock.wire.questions import Listing
 from glock.wire.recipes import Want
 
 Owner = TypeVar("Owner")
@@ -69,6 +71,22 @@ class Held:
     def __repr__(self) -> str:
         state = "lost" if self._hold.lost is not None else "released" if self._released else "held"
         return f"<{type(self).__name__} {self.name!r} {state}, token {self.token}>"
+
+
+def listing(what: Listing, text: Name | None, most: int | None) -> bytes | None:
+    """The TEXT of a `find` whose arguments make sense.
+
+    Raises:
+        TypeError, ValueError: they make none.
+    """
+    if what not in get_args(Listing):
+        raise ValueError(f"there is no listing {what!r}: it is one of {', '.join(get_args(Listing))}")
+    raw = None if text is None else encode(text, "text")
+    if what == "held" and not raw:
+        raise ValueError("what is held is listed of a session: its address or name is the text")
+    if most is not None:
+        whole(most, "most", 1)
+    return raw
 
 
 class Server(Protocol):

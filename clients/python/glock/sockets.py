@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 # Seconds, seconds, count: 30 s, the daemon's own default (-dead-peer-seconds).
 IDLE, INTERVAL, PROBES = 10, 5, 4
@@ -23,3 +29,20 @@ def tune(sock: socket.socket) -> None:
     ):
         if hasattr(socket, option):  # not everywhere outside Linux
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+@contextlib.contextmanager
+def borrowed(transport: asyncio.BaseTransport) -> Iterator[socket.socket]:
+    """The transport's socket, as one that can set options and be shut down: what uvloop calls a socket cannot.
+
+    Raises:
+        OSError: it is closed already.
+    """
+    its = transport.get_extra_info("socket")
+    if its is None or its.fileno() < 0:
+        raise OSError("the transport is closed")
+    sock = socket.socket(fileno=its.fileno())
+    try:
+        yield sock
+    finally:
+        sock.detach()

@@ -3,6 +3,9 @@
 The command inherits the connected socket. A lock lives as long as its connection, and a connection as long as
 any process has it open: so the lock is held until the last descendant that has the descriptor is gone,
 whatever becomes of `glock` itself. That is what flock(1) promises for a file, over a network.
+
+When the command has ended and nobody else has the connection, glock releases the lock: it is free when glock
+has ended, and no orphan. Else glock ends without a word, and the lock with the last heir.
 """
 
 from __future__ import annotations
@@ -12,21 +15,19 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from glock.cli.exits import LOST
-from glock.client import Lock
-from glock.errors import LockLost
+from glock.cli.heirs import Heirs
+from glock.cli.output import say
+from glock.errors import GlockError, LockLost
+from glock.locks import Lock
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # as sh(1) and env(1) have them
 PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH")
+LONGEST = 2e6  # seconds that poll(2) can be told of; a longer grace is none
 STILL_THERE = 0.02  # seconds between two looks whether a process group has ended
-
-
-def say(message: str) -> None:
-    print(f"glock: {message}", file=sys.stderr, flush=True)
 
 
 class Command:
@@ -53,7 +54,7 @@ class Command:
         self.lock = lock
         self.lock_fd = lock.fileno()
         self.grace = grace
-        self.inherit = inherit
+        self.heirs = Heirs(self.lock_fd) if inherit else None
         self.environment = dict(environment)
         self.own_group = own_group
         self.terminal = foreground_terminal() if own_group else None
@@ -67,6 +68,25 @@ class Command:
         Returns:
             its exit status, 128 + N if signal N killed it, 126 or 127 if it could not be started, or LOST.
         """
+        try:
+            status = self.carry_out()
+        finally:
+            self.give_back()
+        if self.lost:
+            return LOST
+        if status == -signal.SIGINT and self.terminal is not None:
+            # Ctrl-C went to the command alone; a script that runs glock is to end as well, and sees by this
+            # that it should.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        return status if status >= 0 else 128 - status
+
+    def carry_out(self) -> int:
+        """Start it and see it end.
+
+        Returns:
+            as `subprocess.Popen.returncode`, or 126 or 127.
+        """
         with passed_on_signals() as wakeup:
             try:
                 self.start()
@@ -77,23 +97,27 @@ class Command:
                 say(f"{self.argv[0]}: {error.strerror}")
                 return NOT_EXECUTABLE
             try:
-                status = self.watch(wakeup)
+                return self.watch(wakeup)
             finally:
                 self.take_terminal()
-        if self.lost:
-            return LOST
-        if status == -signal.SIGINT and self.terminal is not None:
-            # Ctrl-C went to the command alone; a script that runs glock is to end as well, and sees by this
-            # that it should.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
-        return status if status >= 0 else 128 - status
+
+    def give_back(self) -> None:
+        """Release the lock, unless it is lost or somebody has inherited it."""
+        inherited = not self.lost and self.heirs is not None and self.heirs.are_there()
+        if self.heirs is not None:
+            self.heirs.close()
+        if not self.lost:
+            # Lost at the last moment: the command has ended already, in its own way.
+            with contextlib.suppress(GlockError):
+                if inherited:
+                    self.lock.leave()
+                else:
+                    self.lock.release()
 
     def start(self) -> None:
         fds = []
-        if self.inherit:
-            # A copy, since the original is taken from children that Python itself forks (see glock.forks).
-            fds = [os.dup(self.lock_fd)]
+        if self.heirs is not None:
+            fds = self.heirs.pass_fds()
             self.environment["GLOCK_FD"] = str(fds[0])
         try:
             self.process = subprocess.Popen(
@@ -104,8 +128,8 @@ class Command:
                 preexec_fn=self.enter_foreground if self.terminal is not None else None,
             )
         finally:
-            for fd in fds:
-                os.close(fd)
+            if self.heirs is not None:
+                self.heirs.given(fds)
 
     def watch(self, wakeup: int) -> int:
         """Until the command has ended: pass on signals, and see to it that it does not outlive its lock."""
@@ -115,7 +139,7 @@ class Command:
         poll.register(self.lock_fd, select.POLLIN)
         while True:
             left = self.kill_at - time.monotonic()
-            ready = poll.poll(None if left == float("inf") else max(0, left) * 1000)
+            ready = poll.poll(None if left > LONGEST else max(0, left) * 1000)
             if any(fd != wakeup for fd, _ in ready) and not self.is_held():
                 poll.unregister(self.lock_fd)
                 self.end_command()

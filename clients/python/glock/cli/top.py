@@ -5,33 +5,34 @@ from __future__ import annotations
 import sys
 import time
 
-import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from glock.cli.keys import quitting
+from glock.cli.listing import COLUMNS, Lock, foremost
 from glock.cli.output import table
 from glock.client import Client
 from glock.errors import Disabled
-from glock.wire.recipes import Holder
 
 NEVER = float("inf")
 
 
 class Sample:
-    """Counters and holders at one moment."""
+    """Counters and locks at one moment.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        most: so many of the locks, those that are waited for first.
+    """
+
+    def __init__(self, client: Client, most: int = 0) -> None:
         self.at = time.monotonic()
         self.round_trip = client.ping()
         self.stats = client.stats()
         self.hidden = False
-        self.exclusive: list[Holder] = []
-        self.shared: list[Holder] = []
+        self.locks: list[Lock] = []
         try:
-            self.exclusive = client.holders()
-            self.shared = client.holders(shared=True)
+            self.locks = foremost(client, most) if most else []
         except Disabled:
             self.hidden = True
 
@@ -49,7 +50,7 @@ def rates(before: Sample, now: Sample) -> dict[str, float]:
 
 
 def picture(client: Client, before: Sample, now: Sample, rows: int) -> Group:
-    """One screen of at most `rows` lines of holders."""
+    """One screen of at most `rows` lines of locks."""
     by_verb = rates(before, now)
     stats = now.stats
     head = Text.assemble(
@@ -73,17 +74,17 @@ def picture(client: Client, before: Sample, now: Sample, rows: int) -> Group:
     verbs = Text(spelled, "cyan", no_wrap=True, overflow="ellipsis")
     if now.hidden:
         return Group(head, verbs, Text("who holds what is switched off (-dump=false)", "yellow"))
-    held = [("exclusive", each) for each in now.exclusive] + [("shared", each) for each in now.shared]
-    left = len(held) - rows
-    held = held[: max(rows, 0)]
-    locks = table(("kind", "lock", "holder"), ((kind, each.name, each.who) for kind, each in held))
+    shown = now.locks[: max(rows, 0)]
+    left = stats.get("locks", 0) + stats.get("shared_locks", 0) - len(shown)
+    locks = table(COLUMNS, (each.row for each in shown))
     return Group(head, verbs, locks, *([Text(f"… and {left} more", "dim")] if left > 0 else []))
 
 
 def top(client: Client, delay: float, count: int | None) -> None:
     """Show `count` samples, `delay` seconds apart; on a terminal in place, in a pipe one a line."""
     console = Console()
-    before = now = Sample(client)
+    most = max(console.height - 8, 1) if console.is_terminal else 0
+    before = now = Sample(client, most)
     if not console.is_terminal or console.is_dumb_terminal:
         for index in range(count or sys.maxsize):
             if index:
@@ -91,7 +92,7 @@ def top(client: Client, delay: float, count: int | None) -> None:
             before, now = now, Sample(client)
             by_verb = sum(rates(before, now).values()) if index else 0.0
             gauges = (now.stats.get(key, 0) for key in ("connections", "locks", "shared_locks", "orphans"))
-            click.echo("\t".join([*map(str, gauges), f"{by_verb:.0f}"]))
+            print("\t".join([*map(str, gauges), f"{by_verb:.0f}"]), flush=True)
         return
     with (
         quitting() as is_quit_within,
@@ -99,6 +100,6 @@ def top(client: Client, delay: float, count: int | None) -> None:
     ):
         shown = 1
         while shown < (count or NEVER) and not is_quit_within(delay):
-            before, now = now, Sample(client)
+            before, now = now, Sample(client, most)
             live.update(picture(client, before, now, console.height - 8), refresh=True)
             shown += 1

@@ -12,6 +12,7 @@ from glock.wire.language import decode
 
 FIRST_NUDGE = 0.005  # seconds; doubled each time up to
 LAST_NUDGE = 0.5
+SIGN_OF_LIFE = b"! alive"  # no line of a listing: those have a colon
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class Ask:
     Attributes:
         undo: lines that leave nothing held or waited for, should nobody want the answer any more.
         patience: seconds that the daemon may take on purpose, beyond the client's own time limit.
-        opening: a question that the original does not answer at all: only a sentinel shows that.
+        opening: a question that an older server does not answer at all: only a sentinel shows that.
     """
 
     data: bytes
@@ -145,7 +146,7 @@ class Conversation:
         ask = slot.ask
         if self.modern:
             self._outgoing += ask.data
-            if ask.listing:
+            if ask.wants_nudge:
                 self.nudge(slot)
         else:
             self._unsent.extend(ask.data.splitlines(keepends=True))
@@ -210,6 +211,8 @@ class Conversation:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
+        if line == SIGN_OF_LIFE:
+            return
         slot = self._slots[0] if self._slots else None
         if self._sentinels and line in self._sentinels:
             self._sentinels.discard(line)

@@ -6,6 +6,7 @@ import re
 from typing import NoReturn
 
 from glock.errors import BadArgument, Deadlock, Disabled, LimitReached, NotAuthorised, ProtocolError
+from glock.wire.arguments import duration, text
 
 # What the daemon takes for white space: Unicode's White_Space in valid UTF-8, nothing else (str.split knows
 # more).
@@ -22,9 +23,10 @@ def encode(name: Name, what: str = "lock name") -> bytes:
     """`name` as the daemon will echo it: UTF-8, white space at the ends gone, each run inside one space.
 
     Raises:
+        TypeError: it is neither `str` nor `bytes`.
         ValueError: it has a line end in it, or is longer than the daemon reads.
     """
-    raw = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else bytes(name)
+    raw = text(name, what)
     if len(raw) > MAX_LINE:
         raise ValueError(f"the {what} is longer than {MAX_LINE} bytes")
     if _PLAIN.fullmatch(raw):
@@ -37,6 +39,20 @@ def encode(name: Name, what: str = "lock name") -> bytes:
 def decode(name: bytes) -> str:
     """A name from the wire as text; bytes that are not UTF-8 survive a round trip (PEP 383)."""
     return name.decode("utf-8", "surrogateescape")
+
+
+def secret_of(given: Name | None) -> bytes | None:
+    """A secret as it is sent; None if it is empty. The line end that a file or a variable ends with does not
+    belong to it.
+
+    Raises:
+        TypeError: it is neither `str` nor `bytes`.
+        ValueError: it has a line end inside, or is too long. The message does not repeat it.
+    """
+    raw = b"" if given is None else text(given, "secret").strip(b"\r\n")
+    if b"\n" in raw or b"\r" in raw:
+        raise ValueError("a secret cannot hold a line end")
+    return encode(raw, "secret") or None
 
 
 def line(verb: bytes, *arguments: bytes) -> bytes:
@@ -55,10 +71,9 @@ def seconds(value: float) -> bytes:
     """Seconds as the daemon reads them: a decimal without an exponent, or `inf`.
 
     Raises:
-        ValueError: negative, or not a number.
+        TypeError, ValueError: negative, or not a number.
     """
-    if not value >= 0:
-        raise ValueError(f"seconds must be 0 or more, not {value!r}")
+    value = duration(value, "a time")
     if value == float("inf"):
         return b"inf"
     return f"{value:.6f}".rstrip("0").rstrip(".").encode()

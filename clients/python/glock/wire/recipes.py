@@ -6,49 +6,53 @@ result or raises what went wrong. Whoever drives it does the I/O and keeps the t
 
 from __future__ import annotations
 
-import json
-import operator
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from glock.errors import (
     Deadlock,
     GlockError,
     LockBusy,
     NotAuthorised,
-    ProtocolError,
     Unsupported,
     WaitTimeout,
 )
+from glock.wire.arguments import INFINITE, duration, period, whole
 from glock.wire.conversation import Ask, Conversation, Hold, Pause
-from glock.wire.language import decode, encode, line, number, refuse, seconds
+from glock.wire.language import decode, line, number, refuse, seconds
 
 T = TypeVar("T")
 Recipe = Generator[Ask | Pause, list[bytes], T]
 Mode = Literal["exclusive", "read", "shared"]
-INFINITE = float("inf")
 POLL_FIRST, POLL_MOST = 0.01, 0.5  # seconds between tries where the server cannot wait
 
 
 @dataclass(frozen=True)
 class Want:
-    """A lock that somebody wants: how, and how long they wait for it (seconds; 0 not at all)."""
+    """A lock that somebody wants: how, and how long they wait for it (seconds; 0 not at all).
+
+    Raises:
+        TypeError, ValueError: an argument makes no sense.
+    """
 
     name: bytes
     mode: Mode = "exclusive"
-    wait: float = 0.0
+    wait: float = INFINITE
     limit: int | None = None  # of holders; "shared" only
     lease: float | None = None  # seconds
 
     def __post_init__(self) -> None:
-        if not self.wait >= 0:
-            raise ValueError(f"wait must be 0 seconds or more, not {self.wait!r}")
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit must be 1 or more, not {self.limit!r}")
-        if self.lease is not None and not self.lease > 0:
-            raise ValueError(f"lease must be more than 0 seconds, not {self.lease!r}")
+        checked: dict[str, object] = {"wait": duration(self.wait, "wait")}
+        if self.limit is not None:
+            checked["limit"] = whole(self.limit, "limit", 1)
+        elif self.mode == "shared":
+            checked["wait"] = 0.0  # without a limit it is always to be had
+        if self.lease is not None:
+            checked["lease"] = period(self.lease, "lease")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # frozen
 
     @property
     def text(self) -> str:
@@ -96,14 +100,20 @@ class Want:
         return Ask(data, undo, self.wait)
 
 
-def open_conversation(talk: Conversation, secret: str | None, name: bytes | None) -> Recipe[None]:
-    """Find out who is there, show the secret, introduce ourselves.
+def open_conversation(
+    talk: Conversation, secret: bytes | None, name: bytes | None, alive: int | None = None
+) -> Recipe[None]:
+    """Find out who is there, show the secret, introduce ourselves, ask for signs of life.
+
+    Args:
+        alive: seconds between two signs of life; None: none.
 
     Raises:
         NotAuthorised: the daemon wants a secret, or another one.
+        Unsupported: it knows no signs of life.
     """
     if secret is not None:
-        lines = yield Ask(line(b"auth", encode(secret)), opening=True)
+        lines = yield Ask(line(b"auth", secret), opening=True)
         # A daemon without -auth-file has no use for a secret, and says so in whatever way.
         if lines == [b"0 Not Authorised"]:
             raise NotAuthorised("the server does not accept this secret (GLOCK_SECRET)")
@@ -120,6 +130,23 @@ def open_conversation(talk: Conversation, secret: str | None, name: bytes | None
         lines = yield Ask(hello)
         if talk.modern and lines[0] != b"1 ok":
             refuse(lines[0])
+    if alive is not None:
+        yield from live(talk, alive)
+
+
+def live(talk: Conversation, alive: int) -> Recipe[None]:
+    """From now on the server gives a sign of life every `alive` seconds; 0: no more.
+
+    Raises:
+        Unsupported: it knows no signs of life.
+    """
+    lines = []
+    if talk.modern:
+        lines = yield Ask(line(b"alive", b"%d" % alive), opening=True)
+    if not lines:
+        raise Unsupported("this server does not know `alive`: it gives no signs of life")
+    if lines[0] != b"1 ok":
+        refuse(lines[0])
 
 
 def acquire(talk: Conversation, want: Want) -> Recipe[Hold]:
@@ -167,7 +194,7 @@ def _token(want: Want, lines: list[bytes]) -> int | None:
 def _poll(want: Want) -> Recipe[int]:
     # The original cannot wait: ask again and again, which is not first come, first served.
     pause, waited = POLL_FIRST, 0.0
-    attempt = want if want.wait == 0 else Want(want.name, want.mode)
+    attempt = want if want.wait == 0 else Want(want.name, want.mode, 0.0)
     while True:
         lines = yield Ask(attempt.verb, undo=attempt.give_back.data)
         try:
@@ -225,11 +252,11 @@ def renew(talk: Conversation, hold: Hold, lease: float) -> Recipe[None]:
 
     Raises:
         LockLost: it was not held any more.
+        TypeError, ValueError: `lease` makes no sense. It is held as before.
     """
     if hold.lost is not None:
         raise hold.lost
-    if not lease > 0:
-        raise ValueError(f"lease must be more than 0 seconds, not {lease!r}")
+    lease = period(lease, "lease")
     if not talk.modern or hold.mode == "shared":
         raise Unsupported("leases are for exclusive and read locks, and not known to the original glockd")
     lines = yield Ask(line(b"lease", seconds(lease), hold.name))
@@ -237,170 +264,3 @@ def renew(talk: Conversation, hold: Hold, lease: float) -> Recipe[None]:
         raise talk.lose(hold, "the lease was over")
     if lines[0] != b"1 Lock Lease Success: " + hold.name:
         refuse(lines[0])
-
-
-# Questions: asked on a session that holds nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds what. `who` is the name that the holder has registered, or else its address."""
-
-    name: str
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A connected client that has registered a name."""
-
-    address: str
-    name: str
-
-
-def inspect(talk: Conversation, name: bytes) -> Recipe[bool]:
-    lines = yield Ask(line(b"i", name))
-    if lines[0] == b"1 Lock Is Locked: " + name:
-        return True
-    if lines[0] == b"0 Lock Not Locked: " + name:
-        return False
-    refuse(lines[0])
-
-
-def inspect_shared(talk: Conversation, name: bytes) -> Recipe[int]:
-    lines = yield Ask(line(b"si", name))
-    count, text = number(lines[0])
-    if text in (b"Shared Lock Is Locked: " + name, b"Shared Lock Not Locked: " + name):
-        return count
-    refuse(lines[0])
-
-
-def check(talk: Conversation, token: int, name: bytes) -> Recipe[bool]:
-    yield from _need(talk)
-    lines = yield Ask(line(b"check", b"%d" % operator.index(token), name))
-    if lines[0] == b"1 Lock Token Current: " + name:
-        return True
-    if lines[0] == b"0 Lock Token Stale: " + name:
-        return False
-    refuse(lines[0])
-
-
-def holders(talk: Conversation, name: bytes | None, shared: bool) -> Recipe[list[Holder]]:
-    command = b"sd" if shared else b"d"
-    lines = yield from _listing(line(command, name) if name is not None else command + b"\n")
-    found = []
-    for each in lines:
-        if name is not None and each.startswith(name + b": "):
-            lock, who = name, each[len(name) + 2 :]
-        else:
-            lock, _, who = each.rpartition(b": ")
-        found.append(Holder(decode(lock), decode(who)))
-    return found
-
-
-def who(talk: Conversation, name: bytes | None) -> Recipe[list[Peer]]:
-    lines = yield from _listing(line(b"who", name) if name is not None else b"who\n")
-    return [
-        Peer(decode(address), decode(given))
-        for address, _, given in (each.partition(b": ") for each in lines)
-    ]
-
-
-def stats(talk: Conversation) -> Recipe[dict[str, int]]:
-    lines = yield from _listing(b"q\n")
-    try:
-        return {decode(key): int(value) for key, _, value in (each.partition(b": ") for each in lines)}
-    except ValueError:
-        raise ProtocolError("these are no counters of a glockd") from None
-
-
-def _listing(command: bytes) -> Recipe[list[bytes]]:
-    lines = yield Ask(command, listing=True)
-    if lines and (lines[0] in (b"0 disabled", b"0 Not Authorised") or lines[0].startswith(b"0 Bad Argument")):
-        refuse(lines[0])
-    return lines
-
-
-def explain(talk: Conversation, name: bytes) -> Recipe[dict[str, Any]]:
-    yield from _need(talk)
-    result = yield from _json(line(b"explain", name))
-    if not isinstance(result, dict):
-        raise ProtocolError("explain did not answer with an object")
-    return result
-
-
-def history(talk: Conversation, name: bytes | None) -> Recipe[list[dict[str, Any]]]:
-    yield from _need(talk)
-    command = line(b"history", name) if name is not None else b"history\n"
-    result = yield from _json(command, "the daemon's -history turns it on")
-    if not isinstance(result, list):
-        raise ProtocolError("history did not answer with a list")
-    return result
-
-
-def _json(command: bytes, hint: str = "") -> Recipe[Any]:
-    lines = yield Ask(command)
-    _, text = number(lines[0])
-    if text[:1] not in (b"{", b"["):
-        refuse(lines[0], hint)
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise ProtocolError(f"this is no JSON: {text[:80]!r}") from None
-
-
-def kick(talk: Conversation, session: bytes) -> Recipe[int]:
-    yield from _need(talk)
-    lines = yield Ask(line(b"kick", session))
-    count, text = number(lines[0])
-    if text != b"Kicked: " + session:
-        refuse(lines[0], "kick is for the Unix socket, with -admin")
-    return count
-
-
-def bound(talk: Conversation) -> Recipe[int]:
-    yield from _need(talk)
-    lines = yield Ask(b"bound\n")
-    count, text = number(lines[0])
-    if text != b"Dead Peer Seconds":
-        refuse(lines[0])
-    return count
-
-
-def ping(talk: Conversation) -> Recipe[None]:
-    # `me` is the original's cheapest word that is always answered.
-    lines = yield Ask(b"ping\n" if talk.modern else b"me\n")
-    if not lines[0].startswith(b"1 "):
-        refuse(lines[0])
-
-
-def version(talk: Conversation) -> Recipe[str]:
-    """What the server calls itself; empty for the original, which does not tell."""
-    return talk.version
-    yield
-
-
-def _need(talk: Conversation) -> Recipe[None]:
-    if not talk.modern:
-        raise Unsupported("this server is the original glockd, which does not know this command")
-    return
-    yield
-
-
-# Answers of several servers, put together
-
-
-def merge_stats(each: list[dict[str, int]]) -> dict[str, int]:
-    """The sums."""
-    total: dict[str, int] = {}
-    for counters in each:
-        for key, value in counters.items():
-            total[key] = total.get(key, 0) + value
-    return total
-
-
-def merge_history(each: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """By wall time, which several daemons only roughly agree on."""
-    if len(each) == 1:
-        return each[0]
-    return sorted((event for events in each for event in events), key=lambda event: event.get("time", 0))
