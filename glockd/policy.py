@@ -37,6 +37,11 @@ Reason: TypeAlias = Literal[
     "first_command",
     "idle",
     "deadlock",
+    "headers",
+    "message",
+    "streams",
+    "flood",
+    "pings",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
