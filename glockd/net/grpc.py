@@ -26,6 +26,10 @@ MOST_HELD = 32 << 20
 # A request that will be refused is waited for so long, in bytes.
 MOST_SKIPPED = 65536
 
+# Lists of headers whose meaning is remembered, for all connections, and how long they may be: some 400 KB.
+MOST_KNOWN_LISTS = 256
+LONGEST_KNOWN_LIST = 1024
+
 STRIKES = 2  # pings too early that are borne
 LONGEST_TIMER = 1e6  # seconds; who waits longer waits for ever
 
@@ -82,9 +86,30 @@ class GrpcServer:
         known: dict[str, Handler] = {**calls, HEALTH: partial(check_health, names | {""})}
         self.calls = {path.encode("ascii"): call for path, call in known.items()}
         self.connections: set[GrpcConnection] = set()
+        self._known: dict[Fields, Head] = {}
 
     def __call__(self) -> GrpcConnection:
         return GrpcConnection(self)
+
+    def understand(self, fields: Fields, size: int) -> Head | None:
+        """What the headers of a request mean; None if they are malformed.
+
+        Args:
+            size: how long the list is.
+        """
+        # Deadlines differ from call to call, and nothing else does; most come last.
+        timeout = next((value for name, value in fields if name == b"grpc-timeout"), None)
+        rest = tuple(fields if timeout is None or fields[-1][0] != b"grpc-timeout" else fields[:-1])
+        head = self._known.get(rest)
+        if head is None:
+            head = understand(rest, self.calls)
+            if head is None:
+                return None
+            if size <= LONGEST_KNOWN_LIST:
+                if len(self._known) >= MOST_KNOWN_LISTS:
+                    self._known.clear()
+                self._known[rest] = head
+        return head if timeout is None else head.within(timeout)
 
     async def drain(self, deadline: float) -> None:
         """Answer every call that waits with UNAVAILABLE, send what is answered, and close every connection.
@@ -134,10 +159,11 @@ class GrpcConnection(Http2[Head]):
     # Http2
 
     def understand(self, fields: Fields) -> Head | None:
-        if list_size(fields) > MAX_LIST:
+        size = list_size(fields)
+        if size > MAX_LIST:
             self.refuse("headers")
             return TOO_LONG
-        return understand(fields, self._server.calls)
+        return self._server.understand(fields, size)
 
     def take_piece(self, stream: Stream[Head], body: bytearray) -> None:
         if stream.head.refusal is not None:
@@ -292,14 +318,16 @@ class GrpcConnection(Http2[Head]):
         if self.streams.get(stream.number) is not stream or stream.waits is None:
             return  # nobody waits any more
         stream.waits = None
-        try:
-            if error is not None:
-                raise error
-            self._reply(stream, future.result())
-        except Status as status:
-            self.say(stream, status)
-        except Exception as problem:
-            self._apologise(stream, problem)
+        # Not raised again: the exception would know this frame, and the frame it.
+        if isinstance(error, Status):
+            self.say(stream, error)
+        elif error is not None:
+            self._apologise(stream, error)
+        else:
+            try:
+                self._reply(stream, future.result())
+            except Exception as problem:
+                self._apologise(stream, problem)
         self.flush()
 
     def _expire(self, stream: Stream[Head]) -> None:

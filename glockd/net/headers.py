@@ -25,9 +25,12 @@ MAX_READ = 65536
 # How many blocks of one connection are remembered, and how long they may be: some 10 KB.
 MOST_KNOWN = 16
 LONGEST_KNOWN = 256
+# Fields that are looked up without counting their bytes: at most as many times the table's 4,096.
+SHORT = 16
 
-# RFC 7541, 4.2: a block begins with two changes of the table's size at most; each more would only cost time.
-TOO_MANY_SIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\0-\x7f]){3}")
+# RFC 7541, 4.2: a block begins with two changes of the table's size at most, each more would only cost time; and they
+# come before any field.
+SIZES_OUT_OF_PLACE = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\0-\x7f]){3}|[\x80-\xfe]+[\x20-\x3f]")
 
 # RFC 9113, 8.2.1: what no name and no value may be.
 BAD_NAME = re.compile(rb"[\0- A-Z\x7f-\xff:]")
@@ -70,21 +73,27 @@ class Blocks:
         Raises:
             Fault: the block is broken, or has more than MAX_READ bytes; what follows it could not be read.
         """
-        if TOO_MANY_SIZES.match(block):
-            raise Fault(Error.COMPRESSION_ERROR, "the table's size changes too often")
+        if SIZES_OUT_OF_PLACE.match(block):
+            raise Fault(Error.COMPRESSION_ERROR, "the table's size changes too often, or too late")
         table = self._table
         table.changed = False
         size = table.maxsize
+        fields: list[tuple[bytes, bytes]] = []
         try:
-            fields = self._decoder.decode(block, raw=True)
+            # Mostly all but a deadline is in the table, each by one byte (6.1): no more than a look at it.
+            for octet in block:
+                if not 128 <= octet < 255 or len(fields) == SHORT:
+                    break
+                fields.append(table.get_by_index(octet - 128))
+            fields += self._decoder.decode(block[len(fields) :], raw=True)
         except OversizedHeaderListError:
             raise Fault(Error.ENHANCE_YOUR_CALM, "too many headers", "headers") from None
         except (HPACKError, IndexError, ValueError):
             raise Fault(Error.COMPRESSION_ERROR, "a header block is broken") from None
         if table.changed or table.maxsize != size:
             self.known.clear()
-            return list(fields), False
-        return list(fields), len(block) <= LONGEST_KNOWN
+            return fields, False
+        return fields, len(block) <= LONGEST_KNOWN
 
     def remember(self, block: bytes, meaning: Any) -> None:
         """Keep what a block means, and forget the oldest if there are too many."""

@@ -67,9 +67,23 @@ class Head:
             self.refusal = Refusal(block + status_fields(Status(code, text)), text.encode("ascii") + b"\n")
         return self
 
+    def within(self, timeout: bytes) -> Head:
+        """The same with a deadline, as `grpc-timeout` says it."""
+        if self.refusal is not None:
+            return self
+        head = Head.__new__(Head)
+        head.call, head.metadata, head.length = self.call, self.metadata, self.length
+        head.encoding, head.block, head.opening = self.encoding, self.block, self.opening
+        head.refusal = head.timeout = None
+        found = TIMEOUT.match(timeout)
+        if found is None:
+            return head.refuse(Code.INTERNAL, "malformed grpc-timeout", 400)
+        head.timeout = int(found[1]) * SECONDS[found[2]]
+        return head
+
 
 def understand(fields: Fields, calls: Mapping[bytes, Handler]) -> Head | None:
-    """What request headers mean; None if they are malformed.
+    """What request headers mean, besides the deadline; None if they are malformed.
 
     Args:
         calls: by path.
@@ -94,12 +108,6 @@ def understand(fields: Fields, calls: Mapping[bytes, Handler]) -> Head | None:
 
 
 def _understand_call(head: Head, first: dict[bytes, bytes], calls: Mapping[bytes, Handler]) -> Head:
-    timeout = first.get(b"grpc-timeout")
-    if timeout is not None:
-        found = TIMEOUT.match(timeout)
-        if found is None:
-            return head.refuse(Code.INTERNAL, "malformed grpc-timeout", 400)
-        head.timeout = int(found[1]) * SECONDS[found[2]]
     path = first[b":path"]
     head.call = calls.get(path)
     if head.call is None:
