@@ -41,13 +41,15 @@ class Bench:
     def __init__(self) -> None:
         self.waiting: dict[Future, bytes] = {}
         self.given_up = 0
+        self.echoed = 0
         self.left: list[str] = []
 
     def free(self) -> int:
         """Answer all who wait; how many they were."""
-        waiting, self.waiting = self.waiting, {}
-        for future, message in waiting.items():
-            future.set_result(message)
+        # Who has been given up in this turn is not told so before the next.
+        waiting = [future for future in self.waiting if not future.done()]
+        for future in waiting:
+            future.set_result(self.waiting.pop(future))
         return len(waiting)
 
     def ended(self, future: Future) -> None:
@@ -76,6 +78,7 @@ class EchoCaller:
 
     def echo(self, metadata: Metadata, message: bytes) -> Answer:
         """The message."""
+        self.bench.echoed += 1
         return message
 
     def trailers(self, metadata: Metadata, message: bytes) -> Answer:
@@ -100,12 +103,14 @@ class EchoCaller:
 
     def refuse(self, metadata: Metadata, message: bytes) -> Answer:
         """No answer but a status."""
-        raise Status(Code.PERMISSION_DENIED, message.decode(), ((b"why", b"because"),))
+        raise Status(Code.PERMISSION_DENIED, message.decode(errors="replace"), ((b"why", b"because"),))
 
     def refuse_later(self, metadata: Metadata, message: bytes) -> Future:
         """The same by a future."""
         future: Future = self.connection.service.loop.create_future()
-        future.set_exception(Status(Code.PERMISSION_DENIED, message.decode(), ((b"why", b"because"),)))
+        future.set_exception(
+            Status(Code.PERMISSION_DENIED, message.decode(errors="replace"), ((b"why", b"because"),))
+        )
         return future
 
     def fail(self, metadata: Metadata, message: bytes) -> Answer:
@@ -114,6 +119,8 @@ class EchoCaller:
 
     def size(self, metadata: Metadata, message: bytes) -> Answer:
         """As many bytes as are asked for."""
+        if not message.isdigit():
+            raise Status(Code.INVALID_ARGUMENT, "that is no size")
         return bytes(int(message))
 
     def end(self, metadata: Metadata, message: bytes) -> Answer:
