@@ -15,6 +15,8 @@ from typing import Any
 import grpc
 import pytest
 
+from glockd_tester import load
+from glockd_tester.addresses import Address
 from tests.support.certificates import Authority
 from tests.support.clients import wait_until
 from tests.support.places import ROOT
@@ -257,6 +259,17 @@ def test_a_client_that_is_stopped_is_cut_off() -> None:
             stopped.kill()
     watcher.channel.close()
     server.ends()
+
+
+def test_the_load_generator_counts_calls_that_were_answered(server: EchoProcess) -> None:
+    address = Address("tcp", "127.0.0.1", int(server.address.partition(":")[2]))
+    for deadlines in (False, True):
+        measured = load.calls(
+            address, "/test.Echo/Echo", connections=2, at_once=8, seconds=0.1, deadlines=deadlines
+        )
+        assert measured.served >= measured.done > 0
+    with pytest.raises(load.LoadFailed, match="a call was refused"):
+        load.calls(address, "/test.Echo/Nope", connections=1, at_once=1, seconds=0.1)
 
 
 def test_the_log_says_what_was_refused() -> None:
