@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glockd.net.calls import Code
+from glockd.net.calls import Code, Reply
 from glockd.net.frames import PREFACE, Error, frame
-from glockd.net.grpc import MAX_MESSAGE, GrpcConnection, Manners
+from glockd.net.grpc import MAX_MESSAGE, MOST_KNOWN_LISTS, GrpcConnection, Manners
 from glockd.net.http2 import MOST_STREAMS, Stream
 from glockd.net.protobuf import Field, Message
 from glockd.net.request import Head
@@ -244,6 +244,32 @@ async def test_an_answer_whose_trailers_are_too_long_is_an_error(place: Place) -
     assert client.has(stream).status == Code.INTERNAL
 
 
+async def test_a_mistake_that_comes_later_is_told_the_log_only(place: Place) -> None:
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    client = place.client()
+    streams = [client.calls("Wait"), client.calls("Wait")]
+    first, second = place.bench.waiting
+    first.set_exception(KeyError("a secret"))
+    second.set_result(Reply(b"", ((b"long", b"x" * 9000),)))
+    await turns()
+    assert [client.has(stream).status for stream in streams] == [Code.INTERNAL] * 2
+    assert [type(context["exception"]) for context in told] == [KeyError, ValueError]
+
+
+async def test_a_refusal_has_no_deadline(place: Place) -> None:
+    client = place.client()
+    assert client.has(client.calls("Nope", b"", ("grpc-timeout", "1"))).status == Code.UNIMPLEMENTED
+
+
+async def test_few_lists_of_headers_are_remembered(place: Place) -> None:
+    client = place.client()
+    for number in range(2 * MOST_KNOWN_LISTS):
+        stream = client.calls("Trailers", b"", ("want", str(number)), ("grpc-timeout", "1H"))
+        assert client.has(stream).headers["want"] == str(number)
+    assert len(place.server._known) <= MOST_KNOWN_LISTS
+
+
 # Calls that wait
 
 
@@ -322,11 +348,22 @@ async def test_the_door_may_end_a_connection(place: Place) -> None:
     answer = client.has(waiting)
     assert answer.status == Code.UNAVAILABLE
     assert "kicked" in answer.headers["grpc-message"]
+    assert client.has(ending).message == b"the last"
     assert client.goaway() == (ending, Error.NO_ERROR, "kicked")
     assert client.pipe.closing
     assert place.bench.left == ["kicked"]
     client.vanishes()
     assert place.bench.left == ["kicked"]
+
+
+async def test_the_door_may_cut_a_connection(place: Place) -> None:
+    client = place.client()
+    waiting = client.calls("Wait")
+    ending = client.calls("End", b"at once")
+    await turns()
+    assert client.pipe.aborted
+    assert (client.answer(waiting), client.answer(ending)) == (None, None)
+    assert (place.bench.left, place.bench.given_up) == (["kicked"], 1)
 
 
 async def test_a_drain_answers_what_waits_and_sends_what_is_answered(place: Place) -> None:

@@ -265,7 +265,7 @@ def test_the_load_generator_counts_calls_that_were_answered(server: EchoProcess)
     address = Address("tcp", "127.0.0.1", int(server.address.partition(":")[2]))
     for deadlines in (False, True):
         measured = load.calls(
-            address, "/test.Echo/Echo", connections=2, at_once=8, seconds=0.1, deadlines=deadlines
+            address, "/test.Echo/Echo", connections=2, at_once=8, seconds=1.0, deadlines=deadlines
         )
         assert measured.served >= measured.done > 0
     with pytest.raises(load.LoadFailed, match="a call was refused"):

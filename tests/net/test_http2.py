@@ -18,9 +18,11 @@ from tests.support.http2 import (
     DATA,
     END_HEADERS,
     END_STREAM,
+    GOAWAY,
     HEADERS,
     PING,
     PRIORITY,
+    PUSH,
     RESET,
     SETTINGS,
     WINDOW,
@@ -74,6 +76,47 @@ async def test_what_is_no_http2_is_told_so(place: Place, begins: bytes) -> None:
     assert told[:2] == (0, Error.PROTOCOL_ERROR)
     assert client.pipe.closing
     assert place.refused == {"http": 1}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"\0\x40\x01\0\0\0\0\0\1", Error.FRAME_SIZE_ERROR),
+        (frame(SETTINGS, 0, 1, b""), Error.PROTOCOL_ERROR),
+        (frame(SETTINGS, 0, 0, b"\0"), Error.FRAME_SIZE_ERROR),
+        (frame(SETTINGS, ACK, 0, bytes(6)), Error.FRAME_SIZE_ERROR),
+        (setting(2, 2), Error.PROTOCOL_ERROR),
+        (setting(INITIAL_WINDOW, 1 << 31), Error.FLOW_CONTROL_ERROR),
+        (setting(5, 16383), Error.PROTOCOL_ERROR),
+        (frame(PING, 0, 1, bytes(8)), Error.PROTOCOL_ERROR),
+        (frame(PING, 0, 0, bytes(7)), Error.FRAME_SIZE_ERROR),
+        (frame(GOAWAY, 0, 1, bytes(8)), Error.PROTOCOL_ERROR),
+        (frame(GOAWAY, 0, 0, bytes(7)), Error.FRAME_SIZE_ERROR),
+        (frame(PUSH, 0, 1, bytes(4)), Error.PROTOCOL_ERROR),
+        (frame(DATA, 0, 0, b""), Error.PROTOCOL_ERROR),
+        (frame(DATA, 0, 1, b""), Error.PROTOCOL_ERROR),
+        (frame(HEADERS, END_HEADERS, 0, b""), Error.PROTOCOL_ERROR),
+        (frame(HEADERS, END_HEADERS, 2, b""), Error.PROTOCOL_ERROR),
+        (frame(HEADERS, END_HEADERS | 8, 1, b"\1"), Error.PROTOCOL_ERROR),
+        (frame(HEADERS, END_HEADERS | 32, 1, bytes(4)), Error.FRAME_SIZE_ERROR),
+        (frame(PRIORITY, 0, 0, bytes(5)), Error.PROTOCOL_ERROR),
+        (frame(PRIORITY, 0, 1, bytes(4)), Error.FRAME_SIZE_ERROR),
+        (frame(RESET, 0, 1, bytes(4)), Error.PROTOCOL_ERROR),
+        (frame(RESET, 0, 1, bytes(3)), Error.FRAME_SIZE_ERROR),
+        (frame(WINDOW, 0, 1, b"\0\0\0\1"), Error.PROTOCOL_ERROR),
+        (frame(WINDOW, 0, 0, b"\0\0\1"), Error.FRAME_SIZE_ERROR),
+        (frame(CONTINUATION, 4, 1, b""), Error.PROTOCOL_ERROR),
+    ],
+)
+async def test_what_no_client_may_send_ends_the_connection(place: Place, sent: bytes, code: Error) -> None:
+    client = place.client()
+    client.sends(sent)
+    told = client.goaway()
+    assert told is not None
+    assert told[:2] == (0, code)
+    assert client.pipe.closing
+    assert place.refused == {"http": 1}
+    assert place.bench.left == ["closed"]
 
 
 async def test_settings_are_acknowledged_and_pings_answered_first(client: Client) -> None:

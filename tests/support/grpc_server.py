@@ -124,9 +124,12 @@ class EchoCaller:
         return bytes(int(message))
 
     def end(self, metadata: Metadata, message: bytes) -> Answer:
-        """End the connection that this comes on."""
-        self.connection.end("kicked")
-        return b"never seen"
+        """End the connection that this comes on: in order, or at once if the message is not empty."""
+        if message:
+            self.connection.cut("kicked")
+        else:
+            self.connection.end("kicked")
+        return b"the last"
 
 
 CALLS: Mapping[str, Handler] = {
