@@ -35,7 +35,9 @@ class Code(IntEnum):
 
 
 class Status(Exception):
-    """A call has no answer but this; to be raised by who answers, or set on the future.
+    """A call has no answer but this; to be returned, or raised where that is shorter.
+
+    One that is made once and used often is to be returned only: each time it is raised it would grow by a traceback.
 
     Args:
         code: not OK.
@@ -61,11 +63,12 @@ class Reply(NamedTuple):
     trailers: Trailers
 
 
-Answer: TypeAlias = bytes | Reply
+Answer: TypeAlias = bytes | Reply | Status
 
 # Answers a call: takes the caller, its metadata and the message. A future is cancelled when nobody waits for its answer
 # any more: the client has given the call up, its deadline has passed, or the connection has ended; in that last case
-# `leave` comes first. What is raised besides `Status` is told the log, and the client only that there was something.
+# `leave` comes first. Its callbacks hear of that a turn later: who answers it looks at `done()` first. What is raised
+# besides `Status` is told the log, and the client only that there was something.
 Handler: TypeAlias = Callable[[Any, Metadata, bytes], "Answer | asyncio.Future[Answer]"]
 
 
@@ -76,7 +79,8 @@ class Caller(Protocol):
         """The connection has ended, or ends now; called once. No call of it is answered any more.
 
         Args:
-            how: closed, reset, dead peer, slow reader, or what `Call.end` was given: kicked, shutdown, idle, lapsed.
+            how: closed, reset, dead peer, slow reader, or what `end` of the connection was given: kicked, shutdown,
+                idle, lapsed.
         """
 
     def is_idle(self) -> bool:

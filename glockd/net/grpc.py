@@ -235,12 +235,15 @@ class GrpcConnection(Http2[Head]):
             self._apologise(stream, error)
 
     def _reply(self, stream: Stream[Head], answer: Answer) -> None:
-        """Send a good answer."""
+        """Send an answer, or the status that stands for it."""
         number, head = stream.number, stream.head
         if number not in self.streams:
             return  # its own handler has ended the connection
         if isinstance(answer, bytes):
             message, last = answer, b""
+        elif isinstance(answer, Status):
+            self.say(stream, answer)
+            return
         else:
             message, last = answer.message, closing(number, DONE + trailer_fields(answer.trailers))
         size = len(message) + 5

@@ -80,7 +80,7 @@ async def test_binary_metadata_may_lack_padding_and_come_by_commas(place: Place,
     assert client.has(client.calls("Trailers", b"x", ("want-bin", value))).headers["want-bin"] == "AAE"
 
 
-@pytest.mark.parametrize("method", ["Refuse", "RefuseLater"])
+@pytest.mark.parametrize("method", ["Refuse", "RefuseByValue", "RefuseLater"])
 async def test_a_status_is_an_answer(place: Place, method: str) -> None:
     client = place.client()
     stream = client.calls(method, "50 % café\n".encode())

@@ -105,6 +105,10 @@ class EchoCaller:
         """No answer but a status."""
         raise Status(Code.PERMISSION_DENIED, message.decode(errors="replace"), ((b"why", b"because"),))
 
+    def refuse_by_value(self, metadata: Metadata, message: bytes) -> Answer:
+        """The same, returned."""
+        return Status(Code.PERMISSION_DENIED, message.decode(errors="replace"), ((b"why", b"because"),))
+
     def refuse_later(self, metadata: Metadata, message: bytes) -> Future:
         """The same by a future."""
         future: Future = self.connection.service.loop.create_future()
@@ -139,6 +143,7 @@ CALLS: Mapping[str, Handler] = {
     "/test.Echo/Free": EchoCaller.free,
     "/test.Echo/Waiting": EchoCaller.waiting,
     "/test.Echo/Refuse": EchoCaller.refuse,
+    "/test.Echo/RefuseByValue": EchoCaller.refuse_by_value,
     "/test.Echo/RefuseLater": EchoCaller.refuse_later,
     "/test.Echo/Fail": EchoCaller.fail,
     "/test.Echo/Size": EchoCaller.size,
