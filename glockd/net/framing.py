@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from glockd.core.stats import Traffic
     from glockd.service import Service
 
-# How much one stream may send: the largest message, and as much again for padding and bodies that are skipped.
-STREAM_WINDOW = 8 << 20
 # How much may be under way on one connection; given back in halves.
 CONNECTION_WINDOW = 16 << 20
 
@@ -35,8 +33,8 @@ MOST_IDLE_FRAMES = 20_000
 # Frames that are taken before others get their turn: some 3 ms.
 FRAMES_A_TURN = 256
 
-# What we begin with: no push, and more room than HTTP/2 begins with.
-GREETING = frames.settings((frames.INITIAL_WINDOW_SIZE, STREAM_WINDOW), (frames.ENABLE_PUSH, 0)) + (
+# What we begin with: no push, and more room for the connection than HTTP/2 begins with.
+GREETING = frames.settings((frames.ENABLE_PUSH, 0)) + (
     frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW)
 )
 SETTINGS_ACK = frames.frame(frames.SETTINGS, ACK, 0, b"")

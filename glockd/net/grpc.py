@@ -12,19 +12,22 @@ from glockd.net import frames
 from glockd.net.calls import Answer, Caller, Code, Handler, Metadata, Status
 from glockd.net.frames import END_HEADERS, Error, Fault
 from glockd.net.headers import MAX_LIST, Fields, list_size
-from glockd.net.http2 import Http2, Stream
+from glockd.net.http2 import Http2
 from glockd.net.protobuf import Field, Message
 from glockd.net.request import DONE, Head, closing, status_fields, trailer_fields, understand
+from glockd.net.room import MOST_GRANTED
+from glockd.net.stream import Stream
 
 if TYPE_CHECKING:
     from glockd.core.stats import Traffic
     from glockd.service import Service
 
 MAX_MESSAGE = 4 << 20  # bytes of a request's message
-# Bytes of requests that are still coming, on one connection: some of the largest messages at the same time.
-MOST_HELD = 32 << 20
+# Bytes of requests that are still coming, on one connection: those that have been granted room, and as much again of
+# beginnings.
+MOST_HELD = 2 * MOST_GRANTED
 # A request that will be refused is waited for so long, in bytes.
-MOST_SKIPPED = 65536
+MOST_SKIPPED = 32768
 
 # Lists of headers whose meaning is remembered, for all connections, and how long they may be: some 400 KB.
 MOST_KNOWN_LISTS = 256
@@ -175,6 +178,8 @@ class GrpcConnection(Http2[Head]):
             self._too_large(stream)
         elif len(body) > PREFIX.size + size:
             self.say(stream, Status(Code.INTERNAL, "more than one message"))
+        else:
+            self.expect(stream, PREFIX.size + size)
 
     def carry_out(self, stream: Stream[Head], body: bytes) -> None:
         head, size = stream.head, len(body)

@@ -9,14 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic
 
 from glockd.net import frames
 from glockd.net.frames import END_HEADERS, END_STREAM, MAX_FRAME, PADDED, Error, Fault
-from glockd.net.framing import CONNECTION_WINDOW, FRAMES_A_TURN, STREAM_WINDOW, Framed
+from glockd.net.framing import CONNECTION_WINDOW, FRAMES_A_TURN, Framed
 from glockd.net.headers import Blocks, Fields, are_trailers
+from glockd.net.room import Grants, Room
+from glockd.net.stream import H, Stream
 
 if TYPE_CHECKING:
     from glockd.core.stats import Traffic
@@ -38,30 +39,6 @@ DEPENDENCY = Struct(">IB")
 # A flag that no frame can have: the headers are those of a malformed request.
 MALFORMED = 0x100
 
-H = TypeVar("H")
-
-
-class Stream(Generic[H]):
-    """One request and its answer.
-
-    Args:
-        number: the stream's.
-        head: what its headers mean.
-    """
-
-    __slots__ = ("body", "closing", "ended", "extra", "head", "number", "received", "unsent", "waits")
-
-    def __init__(self, number: int, head: H) -> None:
-        self.number = number
-        self.head = head
-        self.body: bytearray | None = None  # what has come, unless all has come in one frame
-        self.received = 0  # bytes of its window that have been used
-        self.ended = False
-        self.extra = 0  # how far its window for our answer is from where windows begin
-        self.unsent: bytes | memoryview = b""
-        self.closing = b""  # the frames behind `unsent`; none: the last DATA ends the stream
-        self.waits: Callable[[], object] | None = None  # gives up what the answer waits for
-
 
 class Http2(Framed, Generic[H]):
     """What makes requests of frames; who inherits it makes answers of requests.
@@ -76,6 +53,7 @@ class Http2(Framed, Generic[H]):
         "_forsaken",
         "_initial",
         "_ready",
+        "_room",
         "_unread",
         "_unsent",
         "_window",
@@ -93,6 +71,7 @@ class Http2(Framed, Generic[H]):
         self._window = frames.DEFAULT_WINDOW  # bytes of answers that the connection may still carry
         self._unread = 0  # bytes of the client's window that are not given back yet
         self._unsent = 0  # bytes of answers that windows hold back
+        self._room: Room | None = None  # for long requests, once there is one
         self.held = 0  # bytes of requests that are still coming
 
     # For subclasses
@@ -131,10 +110,18 @@ class Http2(Framed, Generic[H]):
         del self.streams[stream.number]
         self.idle_frames = 0
         self.forgiven = True
+        self._make_room(stream)
         if not stream.ended:
             # RFC 9113, 8.1: who answers early asks the client to send no more.
             self._drop_body(stream)
             self.reset(stream.number, Error.NO_ERROR)
+
+    def expect(self, stream: Stream[H], size: int) -> None:
+        """Let a stream send a body of `size` bytes, as soon as there is room for it."""
+        if size > frames.DEFAULT_WINDOW:
+            if self._room is None:
+                self._room = Room()
+            self._grant(self._room.ask(stream.number, size - frames.DEFAULT_WINDOW))
 
     def reset(self, number: int, code: Error) -> None:
         """End a stream without an answer."""
@@ -193,12 +180,15 @@ class Http2(Framed, Generic[H]):
             return
         if flags & PADDED:
             payload = frames.without_padding(payload)
+            if not flags & END_STREAM:
+                self.out.append(frames.window_update(number, size - len(payload)))
         if flags & END_STREAM and stream.body is None:
             stream.ended = True
             self.carry_out(stream, payload)
             return
-        stream.received += size
-        if stream.received > STREAM_WINDOW:
+        stream.received += len(payload)
+        room = frames.DEFAULT_WINDOW + (self._room.granted(number) if self._room else 0)
+        if stream.received > room:
             self.reset(number, Error.FLOW_CONTROL_ERROR)
             return
         if stream.body is None:
@@ -217,11 +207,21 @@ class Http2(Framed, Generic[H]):
         body = bytes(stream.body or b"")
         self._drop_body(stream)
         self.carry_out(stream, body)
+        if not stream.unsent:
+            # Else when its answer is out: who reads slowly asks slowly.
+            self._make_room(stream)
 
     def _drop_body(self, stream: Stream[H]) -> None:
         if stream.body is not None:
             self.held -= len(stream.body)
             stream.body = None
+
+    def _make_room(self, stream: Stream[H]) -> None:
+        if self._room is not None:
+            self._grant(self._room.leave(stream.number))
+
+    def _grant(self, grants: Grants) -> None:
+        self.out += [frames.window_update(number, more) for number, more in grants]
 
     def _stray(self, number: int) -> None:
         """Judge what has come for a stream that takes no more of it (5.1)."""
@@ -384,6 +384,7 @@ class Http2(Framed, Generic[H]):
         self._ready.pop(stream.number, None)
         self._unsent -= len(stream.unsent)
         self._drop_body(stream)
+        self._make_room(stream)
         if stream.waits is not None:
             stream.waits()
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from glockd.net.calls import Code, Reply
 from glockd.net.frames import PREFACE, Error, frame
-from glockd.net.grpc import MAX_MESSAGE, MOST_KNOWN_LISTS, GrpcConnection, Manners
-from glockd.net.http2 import MOST_STREAMS, Stream
+from glockd.net.grpc import MAX_MESSAGE, MOST_HELD, MOST_KNOWN_LISTS, GrpcConnection, Manners
+from glockd.net.http2 import MOST_STREAMS
 from glockd.net.protobuf import Field, Message
 from glockd.net.request import Head
+from glockd.net.stream import Stream
 from tests.support.http2 import (
     DATA,
     END_STREAM,
@@ -226,14 +227,13 @@ async def test_the_largest_message_is_taken_and_no_larger_one(place: Place) -> N
 async def test_requests_that_never_end_do_not_fill_the_memory(place: Place) -> None:
     client = place.client()
     streams = []
-    for _ in range(8):
+    for _ in range(MOST_HELD // 65535 + 1):
         streams.append(client.begins(request("/test.Echo/Echo")))
-        client.says(streams[-1], prefixed(bytes(MAX_MESSAGE))[:-1], ends=False)
+        client.says(streams[-1], prefixed(bytes(MAX_MESSAGE))[:65535], ends=False)
+    assert client.answer(streams[-2]) is None
     assert client.has(streams[-1]).status == Code.RESOURCE_EXHAUSTED
-    assert client.answer(streams[0]) is None
     assert place.refused == {"message": 1}
-    for stream in streams:
-        client.sends(frame(RESET, 0, stream, bytes(4)))
+    client.vanishes()
     assert client.connection.held == 0
 
 

@@ -200,6 +200,12 @@ def test_messages_of_all_sizes(client: Client, size: int) -> None:
     assert client.calls("Echo", message) == message
 
 
+def test_many_of_the_largest_messages_come_at_the_same_time(client: Client) -> None:
+    message = os.urandom(LARGEST)
+    calls = [client.begins("Echo", message) for _ in range(50)]
+    assert all(call.result() == message for call in calls)
+
+
 def test_answers_may_be_larger_than_any_window(client: Client) -> None:
     assert client.calls("Size", b"20000000") == bytes(20_000_000)
 

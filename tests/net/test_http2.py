@@ -9,7 +9,7 @@ import pytest
 
 from glockd.net.calls import Code
 from glockd.net.frames import PREFACE, Error, frame, goaway, window_update
-from glockd.net.framing import CONNECTION_WINDOW, FRAMES_A_TURN, MOST_IDLE_FRAMES, STREAM_WINDOW
+from glockd.net.framing import CONNECTION_WINDOW, FRAMES_A_TURN, MOST_IDLE_FRAMES
 from glockd.net.headers import MOST_KNOWN
 from glockd.net.http2 import MOST_FORSAKEN, MOST_HEADERS
 from tests.support.http2 import (
@@ -61,7 +61,7 @@ async def test_the_server_speaks_first_and_announces_no_limit_of_streams(place: 
     client = place.client(greets=False)
     first, second = client.hears()
     pairs = dict(struct.iter_unpack(">HI", first.payload))
-    assert (first.kind, pairs) == (SETTINGS, {2: 0, INITIAL_WINDOW: STREAM_WINDOW})
+    assert (first.kind, pairs) == (SETTINGS, {2: 0})
     assert second.payload == (CONNECTION_WINDOW - 65535).to_bytes(4, "big")
 
 
@@ -211,25 +211,94 @@ async def test_what_has_been_sent_is_given_back_in_bulk(client: Client) -> None:
             client.sends(frame(DATA, 8, stream, b"\xff" + bytes(16383)))
         client.sends(frame(RESET, 0, stream, bytes(4)))
         stream = client.begins(request("/test.Echo/Echo"))
-    given = [one for one in client.hears() if one.kind == WINDOW]
+    given = [one for one in client.hears() if one.kind == WINDOW and not one.stream]
     assert [one.payload for one in given] == [(CONNECTION_WINDOW // 2).to_bytes(4, "big")] * 3
     assert still_serves(client)
 
 
 async def test_a_stream_may_not_send_more_than_its_window(client: Client) -> None:
     stream = client.begins(request("/test.Echo/Echo"))
-    body = prefixed(bytes(1 << 20))
-    # A byte of the body a frame, and as much padding as there may be.
-    padded = [
-        frame(DATA, 8, stream, b"\xff" + body[at : at + 1] + bytes(255)) for at in range(STREAM_WINDOW // 257)
+    client.hears()
+    client.says(stream, prefixed(bytes(70000))[:3], ends=False)
+    assert client.hears() == []
+    client.says(stream, prefixed(bytes(70000))[3:100], ends=False)
+    assert [one.payload for one in client.hears() if one.kind == WINDOW] == [
+        (70005 - 65535).to_bytes(4, "big")
     ]
-    for one in padded:
-        client.sends(one)
+    client.says(stream, bytes(70005 - 100), ends=False)
     assert client.answer(stream) is None
-    client.sends(padded[-1])
+    client.sends(frame(DATA, 0, stream, b"x"))
     assert client.has(stream).reset == Error.FLOW_CONTROL_ERROR
     client.sends(frame(DATA, END_STREAM, stream, b"on its way"))
     assert still_serves(client)
+
+
+async def test_padding_costs_a_stream_nothing(client: Client) -> None:
+    client.hears()
+    stream = client.begins(request("/test.Echo/Echo"))
+    body = prefixed(bytes(600))
+    for at in range(len(body)):
+        client.sends(frame(DATA, 8, stream, b"\xff" + body[at : at + 1] + bytes(255)))
+    given = [one for one in client.hears() if (one.kind, one.stream) == (WINDOW, stream)]
+    assert sum(int.from_bytes(one.payload, "big") for one in given) == 256 * len(body)
+    client.sends(frame(DATA, END_STREAM | 8, stream, b"\x01\0"))
+    assert client.has(stream).message == bytes(600)
+
+
+async def test_long_requests_have_room_one_after_another(client: Client) -> None:
+    whole = prefixed(bytes(4 << 20))
+    streams = []
+    for _ in range(20):
+        streams.append(client.begins(request("/test.Echo/Size")))
+        client.says(streams[-1], whole[:65535], ends=False)
+    for number, stream in enumerate(streams):
+        client.hears()
+        granted = [one for one in client.frames if one.kind == WINDOW and one.stream]
+        assert [one.stream for one in granted] == streams[: number + 8]
+        assert {one.payload for one in granted} == {(len(whole) - 65535).to_bytes(4, "big")}
+        client.says(stream, whole[65535:])
+        assert client.has(stream).status == Code.INVALID_ARGUMENT
+    assert client.connection.held == 0
+    assert still_serves(client)
+
+
+async def test_who_does_not_take_long_answers_has_no_room_for_long_requests(client: Client) -> None:
+    whole = prefixed(bytes(4 << 20))
+    streams = []
+    for _ in range(9):
+        streams.append(client.begins(request("/test.Echo/Echo")))
+        client.says(streams[-1], whole[:100], ends=False)
+    for stream in streams[:8]:
+        client.says(stream, whole[100:])
+    granted = [one.stream for one in client.hears() if one.kind == WINDOW and one.stream]
+    assert granted == streams[:8]
+    assert client.connection.unread() <= 8 * len(whole)
+    assert client.has(client.calls("Nope")).status == Code.UNIMPLEMENTED
+    client.sends(window_update(0, 1 << 30), window_update(streams[5], 1 << 30))
+    assert client.has(streams[5]).message == whole[5:]
+    assert [one.stream for one in client.frames if one.kind == WINDOW and one.stream] == streams
+
+
+async def test_a_long_request_that_waits_takes_no_room(place: Place, client: Client) -> None:
+    whole = prefixed(bytes(4 << 20))
+    waiting = []
+    for _ in range(20):
+        waiting.append(client.begins(request("/test.Echo/Wait")))
+        client.says(waiting[-1], whole)
+    assert len(place.bench.waiting) == 20
+    client.vanishes()
+    await turns()
+
+
+async def test_who_gives_up_a_long_request_makes_room(client: Client) -> None:
+    whole = prefixed(bytes(4 << 20))
+    streams = []
+    for _ in range(9):
+        streams.append(client.begins(request("/test.Echo/Size")))
+        client.says(streams[-1], whole[:100], ends=False)
+    assert [one.stream for one in client.hears() if one.kind == WINDOW and one.stream] == streams[:8]
+    client.sends(frame(RESET, 0, streams[3], bytes(4)))
+    assert [one.stream for one in client.hears() if one.kind == WINDOW] == streams[8:]
 
 
 # Who does not read

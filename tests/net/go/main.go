@@ -136,6 +136,14 @@ func main() {
 		message := bytes.Repeat([]byte{7}, size)
 		check(bytes.Equal(c.must("Echo", message), message), "a message of %d bytes", size)
 	}
+	var all sync.WaitGroup
+	for worker := range 50 {
+		all.Go(func() {
+			message := bytes.Repeat([]byte{byte(worker)}, largest)
+			check(bytes.Equal(c.must("Echo", message), message), "one of many messages of 4 MiB")
+		})
+	}
+	all.Wait()
 	_, err := c.call(context.Background(), "Echo", make([]byte, largest+1))
 	check(status.Code(err) == codes.ResourceExhausted, "too large: %v", err)
 	_, err = c.call(context.Background(), "Refuse", []byte("50 % café"))

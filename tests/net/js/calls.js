@@ -73,6 +73,9 @@ async function main() {
     const message = Buffer.alloc(size, 7);
     assert.ok(message.equals(await call("Echo", message)), `a message of ${size} bytes`);
   }
+  const message = Buffer.alloc(LARGEST, 7);
+  const many = await Promise.all(Array.from({ length: 50 }, () => call("Echo", message)));
+  assert.ok(many.every((answer) => message.equals(answer)), "one of many messages of 4 MiB");
   await fails(grpc.status.RESOURCE_EXHAUSTED, call("Echo", Buffer.alloc(LARGEST + 1)));
   await fails(grpc.status.PERMISSION_DENIED, call("Refuse", Buffer.from("no")));
   await fails(grpc.status.UNIMPLEMENTED, call("Nope"));
