@@ -137,7 +137,8 @@ class Client:
     def begins(self, method: str, message: bytes = b"", **more: Any) -> Any:
         """A call under way."""
         path = method if method.startswith("/") else f"/test.Echo/{method}"
-        return self.channel.unary_unary(path).future(message, **{"timeout": 60, **more})
+        stub: Any = self.channel.unary_unary(path)
+        return stub.future(message, **{"timeout": 60, **more})
 
     def calls(self, method: str, message: bytes = b"", **more: Any) -> bytes:
         """What a call is answered."""
