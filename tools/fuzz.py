@@ -337,10 +337,11 @@ async def frames(inputs: int, dice: random.Random) -> Course:
 
     loop.set_exception_handler(note)
     ours, theirs = socket.socketpair()
+    bench = Bench()
+    server = echo_server(loop, bench)
     with ours, theirs:
         while course.inputs < inputs:
-            bench = Bench()
-            server = echo_server(loop, bench, Manners(ping_seconds=dice.choice((0, 0, 10))))
+            server.manners = Manners(ping_seconds=dice.choice((0, 0, 10)))
             while course.inputs < inputs * (len(course.memory) + 1) // 20 + 1:
                 course.sessions += 1
                 wire = Wire(ours, 1024 + course.sessions % 60_000)
@@ -370,8 +371,9 @@ async def frames(inputs: int, dice: random.Random) -> Course:
                 course.crashes["connections or calls are left"] = (
                     f"{len(server.connections)} {len(bench.waiting)}"
                 )
-            course.commands += bench.echoed
-            del server, bench, connection
+            course.commands = bench.echoed
+            bench.left.clear()
+            del connection
             course.all_are_gone()
     return course
 
