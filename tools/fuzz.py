@@ -145,7 +145,10 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.closing = True
 
-    abort = close
+    abort = write_eof = close
+
+    def can_write_eof(self) -> bool:
+        return True
 
     def pause_reading(self) -> None:
         pass

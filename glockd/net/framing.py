@@ -133,11 +133,20 @@ class Framed(Peer):
         self.service.policy.refused[why] += 1
 
     def fail(self, fault: Fault) -> None:
-        """End the connection because of what the client did."""
+        """End the session because of what the client did, and tell it why.
+
+        It may be sending still: to close at once would reset the connection, and the reason might not be read. So the
+        client closes it, or the sweep.
+        """
         if not self._over:
             self.refuse(fault.why)
             self.out.append(frames.goaway(self._last, fault.code, str(fault)))
             self._finish("closed")
+            if self._paused:
+                self._paused = False
+                self.transport.resume_reading()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
 
     def end(self, how: str) -> None:
         """Take no more calls, and close the connection when the answers that have been made are out.
@@ -199,6 +208,8 @@ class Framed(Peer):
     def data_received(self, data: bytes) -> None:
         self.heard = True
         self._traffic.received += len(data)
+        if self._over:
+            return
         self._rest = self._rest + data if self._rest else data
         if not self._going_on:
             self._go_on()
@@ -345,13 +356,13 @@ class Framed(Peer):
     def _close_if_done(self) -> None:
         if self._ending and not self._over and not self.out and not self.has_answers():
             self._finish("closed")
+            self.transport.close()
 
     def _finish(self, how: str) -> None:
-        """Close the connection once what is to go out is out."""
+        """Send what is to go out, and take nothing more."""
         self._over = True
         self.flush()
         self._leave_all(how)
-        self.transport.close()
 
     def _leave_all(self, how: str) -> None:
         if not self._ending:

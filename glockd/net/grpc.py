@@ -9,11 +9,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from glockd.net import frames
-from glockd.net.calls import Answer, Caller, Code, Handler, Metadata, Status
+from glockd.net.calls import Answer, Caller, Code, Handler, Status
 from glockd.net.frames import END_HEADERS, Error, Fault
 from glockd.net.headers import MAX_LIST, Fields, list_size
+from glockd.net.health import HEALTH, check_health
 from glockd.net.http2 import Http2
-from glockd.net.protobuf import Field, Message
 from glockd.net.request import DONE, Head, closing, status_fields, trailer_fields, understand
 from glockd.net.room import MOST_GRANTED
 from glockd.net.stream import Stream
@@ -68,9 +68,10 @@ class GrpcServer:
     Args:
         service: the core at work.
         traffic: counts bytes and connections.
-        calls: by path, `/package.Service/Method`; the health service comes with it.
+        calls: by path, `/package.Service/Method`.
         caller: makes the door's side of a connection; no bytes have come yet.
         manners: what is asked of silent clients; may be replaced at any time.
+        health: whether health checks are answered, too.
     """
 
     def __init__(
@@ -80,13 +81,17 @@ class GrpcServer:
         calls: Mapping[str, Handler],
         caller: Callable[[GrpcConnection], Caller],
         manners: Manners | None = None,
+        *,
+        health: bool = True,
     ) -> None:
         self.service = service
         self.traffic = traffic
         self.caller = caller
         self.manners = manners or Manners()
         names = frozenset(path.split("/")[1] for path in calls)
-        known: dict[str, Handler] = {**calls, HEALTH: partial(check_health, names | {""})}
+        known = dict(calls)
+        if health:
+            known[HEALTH] = partial(check_health, names | {""})
         self.calls = {path.encode("ascii"): call for path, call in known.items()}
         self.connections: set[GrpcConnection] = set()
         self._known: dict[Fields, Head] = {}
@@ -122,6 +127,8 @@ class GrpcServer:
         """
         for one in tuple(self.connections):
             one.end("shutdown")
+            if one.is_over:
+                one.transport.close()
         while self.connections and self.service.now() < deadline:  # noqa: ASYNC110  # what no event tells
             await asyncio.sleep(0.005)
         for one in tuple(self.connections):
@@ -350,6 +357,11 @@ class GrpcConnection(Http2[Head]):
         """Notice what no event tells of; it is looked at as long as it is connected."""
         if self.is_stalled():
             self.cut("slow reader")
+        elif self.is_over:
+            # The client has had its time to read why.
+            if self.looks.ending:
+                self.transport.close()
+            self.looks.ending = True
         elif not self.transport.is_closing() and self.is_read:
             self.idle_frames = 0
             self._quiet = 0 if self.streams or self.newest != self._seen else self._quiet + 1
@@ -395,26 +407,3 @@ def _give_up(future: asyncio.Future[Answer], timer: asyncio.TimerHandle | None) 
 
 
 PING = frames.frame(frames.PING, 0, 0, b"glockd\0\0")
-
-# grpc.health.v1: whether a service is there.
-HEALTH = "/grpc.health.v1.Health/Check"
-HEALTH_REQUEST = Message(Field("service", 1, "string"))
-SERVING = Message(Field("status", 1, "int32")).encode({"status": 1})
-
-
-def check_health(names: frozenset[str], caller: object, metadata: Metadata, message: bytes) -> bytes:
-    """Answer a health check.
-
-    Args:
-        names: the services that are there; empty is the server as a whole.
-
-    Raises:
-        Status: the message is none, or there is no such service.
-    """
-    try:
-        name = HEALTH_REQUEST.decode(message)["service"]
-    except ValueError as error:
-        raise Status(Code.INTERNAL, f"cannot unmarshal the request: {error}") from None
-    if name not in names:
-        raise Status(Code.NOT_FOUND, f"unknown service {name}")
-    return SERVING

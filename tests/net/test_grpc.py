@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from glockd.net.calls import Code, Reply
 from glockd.net.frames import PREFACE, Error, frame
-from glockd.net.grpc import MAX_MESSAGE, MOST_HELD, MOST_KNOWN_LISTS, GrpcConnection, Manners
+from glockd.net.grpc import MAX_MESSAGE, MOST_HELD, MOST_KNOWN_LISTS, GrpcConnection, GrpcServer, Manners
 from glockd.net.http2 import MOST_STREAMS
 from glockd.net.protobuf import Field, Message
 from glockd.net.request import Head
 from glockd.net.stream import Stream
+from tests.support.grpc_server import CALLS
 from tests.support.http2 import (
     DATA,
     END_STREAM,
@@ -28,6 +29,7 @@ from tests.support.http2 import (
     PING,
     RESET,
     SETTINGS,
+    Client,
     Place,
     prefixed,
     request,
@@ -268,6 +270,17 @@ async def test_few_lists_of_headers_are_remembered(place: Place) -> None:
         stream = client.calls("Trailers", b"", ("want", str(number)), ("grpc-timeout", "1H"))
         assert client.has(stream).headers["want"] == str(number)
     assert len(place.server._known) <= MOST_KNOWN_LISTS
+
+
+async def test_a_door_may_do_without_health_checks(place: Place) -> None:
+    server = place.server
+    bare = GrpcServer(server.service, server.traffic, CALLS, server.caller, health=False)
+    client = Client(bare)
+    stream = client.begins(request("/grpc.health.v1.Health/Check"))
+    client.says(stream, prefixed(b""))
+    answer = client.has(stream)
+    text = "unknown service grpc.health.v1.Health"
+    assert (answer.status, answer.headers["grpc-message"]) == (Code.UNIMPLEMENTED, text)
 
 
 # Calls that wait

@@ -603,6 +603,15 @@ async def test_a_client_that_will_close_still_has_its_answers(place: Place, clie
     assert client.has(stream).message == b"x"
 
 
+async def test_who_is_told_why_has_a_moment_to_read_it(client: Client) -> None:
+    client.sends(frame(PING, 0, 1, bytes(8)))
+    client.connection.look()
+    client.sends(frame(PING, 0, 0, bytes(8)))
+    assert (client.pipe.closing, client.pipe.closed) == (True, False)
+    client.connection.look()
+    assert client.pipe.closed
+
+
 async def test_nothing_is_read_behind_the_end(place: Place, client: Client) -> None:
     client.sends(frame(PING, 0, 1, bytes(8)), frame(PING, 0, 0, bytes(8)))
     client.sends(frame(PING, 0, 0, bytes(8)))

@@ -52,7 +52,8 @@ class Pipe(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1234), "sslcontext": None})
         self.written = bytearray()
-        self.closing = self.aborted = self.reading_paused = False
+        self.closing = False  # as the client sees it
+        self.closed = self.aborted = self.reading_paused = False
         self.full = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -60,13 +61,19 @@ class Pipe(asyncio.Transport):
         self.written += data
 
     def is_closing(self) -> bool:
-        return self.closing
+        return self.closed
 
-    def close(self) -> None:
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
         self.closing = True
 
+    def close(self) -> None:
+        self.closing = self.closed = True
+
     def abort(self) -> None:
-        self.closing = self.aborted = True
+        self.closing = self.closed = self.aborted = True
 
     def pause_reading(self) -> None:
         self.reading_paused = True
