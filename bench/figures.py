@@ -36,6 +36,7 @@ from glockd_tester.server import GLOCKD, LocalServer, NotStarted
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import against
+from bench.calls import calls
 from bench.rows import IDLE_CONNECTIONS, LOAD_CORE, SERVER_CORE, Row, Run, get_many, middle, table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -308,6 +309,7 @@ FIGURES: dict[str, Callable[[Run], Iterator[Row]]] = {
     "handover": handover,
     "waiters": many_waiters,
     "history": history,
+    "calls": calls,
 }
 
 

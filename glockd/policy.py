@@ -38,6 +38,11 @@ Reason: TypeAlias = Literal[
     "first_command",
     "idle",
     "deadlock",
+    "headers",
+    "message",
+    "streams",
+    "flood",
+    "pings",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 

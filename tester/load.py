@@ -138,6 +138,33 @@ def handover(
     return Load(result["rounds"], result["rounds"], result["seconds"], 0, histogram)
 
 
+def calls(
+    address: Address,
+    path: str,
+    *,
+    connections: int,
+    at_once: int,
+    seconds: float,
+    size: int = 20,
+    deadlines: bool = False,
+    core: int | None = None,
+) -> Load:
+    """Unary gRPC calls of `path`, `at_once` on each of `connections`; see calls.c.
+
+    Args:
+        size: bytes of each message, at most 1000.
+        deadlines: each call has a deadline of its own.
+
+    Raises:
+        NoCompiler, LoadFailed
+    """
+    kind = "timeouts" if deadlines else "plain"
+    numbers = [str(connections), str(at_once), f"{seconds:g}", path, str(size), kind]
+    result = _run("calls", address, numbers, core)
+    histogram = Histogram.of(result["histogram"], result["longest_ns"])
+    return Load(result["calls"], result["served"], result["seconds"], 0, histogram)
+
+
 @contextmanager
 def echo_server(core: int | None = None) -> Iterator[Address]:
     """The bare epoll echo server, running: what a lock server could reach at best. Raises as `compiled`."""

@@ -86,9 +86,13 @@ class Peer(asyncio.Protocol):
         """Act on what has not happened since the last look, a second ago; whether to look again."""
         raise NotImplementedError
 
+    def unread(self) -> int:
+        """How many bytes wait for the client to read."""
+        return self.transport.get_write_buffer_size()
+
     def is_stalled(self) -> bool:
         """Whether it has left too much unread, or for too long; that is counted. To be asked once a look."""
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self.unread()
         looks, policy = self.looks, self.service.policy
         looks.stalled = looks.stalled + 1 if 0 < looks.unsent <= unsent else 0
         looks.unsent = unsent

@@ -122,6 +122,14 @@ def test_junk_for_http() -> None:
     assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
 
 
+def test_junk_for_grpc() -> None:
+    figures = asyncio.run(fuzz.frames(5_000, random.Random(1))).figures()
+    assert figures["crashes"] == {}
+    assert figures["hangs"] == 0
+    assert figures["commands understood"] > 50
+    assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
+
+
 def test_a_planted_fault_changes_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "some.py"
     source.write_text('NOTE = "ü"\ndef f(a: int) -> bool:\n    return a < 3 and not a\n', "utf-8")
