@@ -1,4 +1,21 @@
-"""One client's side of the talk: commands carried out on the State in order, for one session."""
+"""One client's side of the talk: commands carried out on the State in order, for one session.
+
+A conversation is where its flags say. What moves the bytes of lines looks at `busy` behind each call, and at the others
+only if that is set.
+
+| flag | set by | what holds then | ends with |
+|---|---|---|---|
+| `waiter` | a verb that waits | no command is carried out but `cancel`; the rest goes to `unread` | granted, timed_out, withdraw |
+| `late` | `pause_behind` | a handler gave None: this is its reply, to be sent before the pause | the caller takes it |
+| `more` | a pause, or the end of a wait | something can be carried out at once: call `resume` in a later turn | resume |
+| `pieces` | `recite` | a long reply is half told; `more` holds too, and nothing may come between its pieces | resume |
+| `unread` | receive | has come and was not carried out: behind a pause or wait, or part of a line | resume |
+| `ended` | `end_of_input` | no more input comes, so nothing may wait | |
+| `deaf` | the transport, when the connection is lost | nobody hears the replies: long ones are not made | |
+| `over` | a verb that ends the talk, or the last line behind `ended` | the last reply has been given: hang up | |
+| `busy` | receive of lines; whatever sets `more` | any of `waiter`, `more`, `over`, `unread` may hold: the hot path is shut | receive |
+| `notify` | `notify on` | holds that end without the session's doing are pushed | `notify off` |
+"""
 
 from __future__ import annotations
 
@@ -59,7 +76,7 @@ class Conversation:
         "vocabulary",
         "waiter",
     )
-    unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
+    unread: bytes | deque[bytes]
 
     def __init__(
         self,
@@ -76,19 +93,16 @@ class Conversation:
         self.outbox = outbox
         self.vocabulary = vocabulary
         self.handlers: Handlers = vocabulary.unauthorised if policy.secrets else self.all_handlers()
-        self.waiter: Waiter | None = (
-            None  # what a wait in progress waits for; nothing is carried out meanwhile
-        )
-        self.late = b""  # the reply that a handler leaves here when it wants a pause behind it
-        self.busy = (
-            False  # not ready for a new command at once: one of the following, or part of a line is there
-        )
-        self.more = False  # there is more to carry out: call `resume` when others have had their turn
-        self.pieces: Iterator[bytes] | None = None  # the rest of a long reply
-        self.ended = False  # no more input will come, so nothing may wait
-        self.deaf = False  # nobody hears the replies any more, so long ones are not made
-        self.over = False  # the last reply has been given: hang up
-        self.notify = False  # tell of holds that ended without this session's doing
+        # The flags: see the table above.
+        self.waiter: Waiter | None = None
+        self.late = b""
+        self.busy = False
+        self.more = False
+        self.pieces: Iterator[bytes] | None = None
+        self.ended = False
+        self.deaf = False
+        self.over = False
+        self.notify = False
 
     def carry_out(self, line: bytes, now: float) -> bytes | None:
         """The reply to one command; None if a pause follows, either for a wait or behind the reply in `late`."""

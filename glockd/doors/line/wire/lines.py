@@ -21,7 +21,7 @@ TLS_RECORD = b"\x16\x03"
 _FOREIGN = re.compile(TLS_RECORD + rb"|POST [^ ]+ HTTP/1\.[01]\Z")
 
 # How many lines of one client are carried out before others get their turn.
-TURN = 1024
+LINES_A_TURN = 1024
 
 
 class LineConversation(Conversation):
@@ -82,7 +82,7 @@ class LineConversation(Conversation):
         if self.more or self.over:
             self.unread = data
             return b""
-        lines = data.split(b"\n", TURN)
+        lines = data.split(b"\n", LINES_A_TURN)
         rest = lines.pop()
         if len(data) >= MAX_LINE:
             lines, rest = _cut(lines, rest)

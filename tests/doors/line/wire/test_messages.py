@@ -154,7 +154,7 @@ def test_another_wait_may_be_among_what_was_held_back(quiet: ConversationDaemon)
 def test_others_have_their_turn_between_many_messages(
     quiet: ConversationDaemon, monkeypatch: pytest.MonkeyPatch, held_back: int, turns: list[int]
 ) -> None:
-    monkeypatch.setattr(messages, "TURN", 3)
+    monkeypatch.setattr(messages, "MESSAGES_A_TURN", 3)
     alice, bob = pair(quiet, b"job")
     bob.sends(b"wait 9 job")
     for _ in range(held_back):
@@ -171,7 +171,7 @@ def test_others_have_their_turn_between_many_messages(
 def test_a_wait_at_the_end_of_a_turn_is_waited_for(
     quiet: ConversationDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "TURN", 2)
+    monkeypatch.setattr(messages, "MESSAGES_A_TURN", 2)
     alice, bob = pair(quiet, b"one", b"two")
     for message in (b"wait 9 one", b"ping", b"wait 9 two", b"ping"):
         bob.sends(message)

@@ -195,7 +195,7 @@ def test_readers_and_shared_holders_stand_in_brackets() -> None:
 def test_many_lines_are_carried_out_in_turns(
     monkeypatch: pytest.MonkeyPatch, count: int, wanted: list[int]
 ) -> None:
-    monkeypatch.setattr(lines, "TURN", 3)
+    monkeypatch.setattr(lines, "LINES_A_TURN", 3)
     talk = conversation()
     said = [talk.receive(count * b"ping\n", 0.0), *turns(talk)]
     assert [one.count(PONG) for one in said] == wanted
@@ -204,7 +204,7 @@ def test_many_lines_are_carried_out_in_turns(
 
 
 def test_the_rest_of_a_packet_comes_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "TURN", 1)
+    monkeypatch.setattr(lines, "LINES_A_TURN", 1)
     talk = conversation()
     assert talk.receive(b"ping\ng job\nr jo", 0.0) == PONG
     assert talk.receive(b"b\n", 0.0) == b""
