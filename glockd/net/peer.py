@@ -18,12 +18,13 @@ VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTD
 class Looks:
     """What the sweep has seen of a peer so far."""
 
-    __slots__ = ("began", "ending", "silent", "spoke", "stalled", "unsent")
+    __slots__ = ("began", "ending", "quiet", "silent", "spoke", "stalled", "unsent")
 
     def __init__(self) -> None:
         self.spoke = False  # something has come since the last look; kept only where it matters
         self.began = False  # something has ever come; kept as `spoke` is
         self.silent = 0  # looks since something came
+        self.quiet = 0  # looks since it was last told that the daemon lives
         self.ending = False  # no more than what lies in the socket will come
         self.stalled = 0  # looks since it read something of what waits for it
         self.unsent = 0  # bytes that waited for it at the last look

@@ -3,18 +3,19 @@
 A conversation is where its flags say. What moves the bytes of lines looks at `busy` behind each call, and at the others
 only if that is set.
 
-| flag | set by | what holds then | ends with |
+| flag | set by | what holds then | ended by |
 |---|---|---|---|
-| `waiter` | a verb that waits | no command is carried out but `cancel`; the rest goes to `unread` | granted, timed_out, withdraw |
-| `late` | `pause_behind` | a handler gave None: this is its reply, to be sent before the pause | the caller takes it |
-| `more` | a pause, or the end of a wait | something can be carried out at once: call `resume` in a later turn | resume |
-| `pieces` | `recite` | a long reply is half told; `more` holds too, and nothing may come between its pieces | resume |
-| `unread` | receive | has come and was not carried out: behind a pause or wait, or part of a line | resume |
-| `ended` | `end_of_input` | no more input comes, so nothing may wait | |
-| `deaf` | the transport, when the connection is lost | nobody hears the replies: long ones are not made | |
-| `over` | a verb that ends the talk, or the last line behind `ended` | the last reply has been given: hang up | |
-| `busy` | receive of lines; whatever sets `more` | any of `waiter`, `more`, `over`, `unread` may hold: the hot path is shut | receive |
+| `waiter` | a verb that waits | only `cancel` is carried out; the rest goes to `unread` | its grant, its end |
+| `late` | `pause_behind` | a handler gave None: this is its reply | the caller, who takes it |
+| `more` | a pause; the end of a wait | something can be carried out: call `resume` in a later turn | resume |
+| `pieces` | `recite` | a long reply is half told, and nothing may come in between; `more` holds too | resume |
+| `unread` | receive | what has come behind a pause or wait, or part of a line | resume |
+| `ended` | end_of_input | no more input comes, so nothing may wait | |
+| `deaf` | the transport, cut off | nobody hears the replies: long ones are not made | |
+| `over` | a last reply | hang up; nothing is carried out any more | |
+| `busy` | receive of lines; with `more` | one of `waiter more over unread` may hold, or none | receive of lines |
 | `notify` | `notify on` | holds that end without the session's doing are pushed | `notify off` |
+| `alive` | `alive SECONDS` | so often, in whole seconds, a line is pushed; 0: never | `alive 0` |
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Conversation:
     """
 
     __slots__ = (
+        "alive",
         "busy",
         "deaf",
         "ended",
@@ -103,11 +105,12 @@ class Conversation:
         self.deaf = False
         self.over = False
         self.notify = False
+        self.alive = 0
 
     def carry_out(self, line: bytes, now: float) -> bytes | None:
         """The reply to one command; None if a pause follows, either for a wait or behind the reply in `late`."""
         # The plainest form, `word name`, first: it needs no second look.
-        words = line.split()
+        words = line.split(None, 2)  # no further: a message may have half a million words
         if len(words) == 2:
             word, name = words
             found = self.handlers.get(word)
@@ -122,11 +125,12 @@ class Conversation:
                 return handler(self, name, now)
         command = trim(line)
         word, _, argument = command.partition(b" ")
+        argument = normalise(argument)
         found = self.handlers.get(word)
         if found is None:
             if self.handlers is self.vocabulary.unauthorised:
                 return refuse(self, b"", now)
-            found = self.vocabulary.bare.get(command)
+            found = self.vocabulary.bare.get(b"%b %b" % (word, argument) if argument else word)
         if found is None:
             self.state.stats.invalid_commands += 1
             if self.policy.config.verbose:
@@ -134,7 +138,7 @@ class Conversation:
             return self.misunderstood(command)
         handler, place = found
         self.uses[place] += 1
-        return handler(self, normalise(argument), now)
+        return handler(self, argument, now)
 
     def granted(self, event: Granted) -> bytes:
         """The reply to the wait that `event` ends; `resume` carries on behind it."""
