@@ -117,6 +117,7 @@ class Daemon:
         for door in self._doors:
             await door.start()
         await self._listening.open(self._inherited)
+        self.service.policy.pages = self._listening.pages
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)

@@ -78,6 +78,18 @@ class Listening:
         host = "localhost" if host in ("0.0.0.0", "[::]") else host
         return f"http{'s' if kind in self.tls else ''}://{host}:{port}/"
 
+    @property
+    def pages(self) -> str:
+        """The URL at which HTTP is spoken, on a port of its own if there is one; empty if it is nowhere."""
+        found = [listener for kind in ("http", "ws") for listener in self.listeners if listener.kind == kind]
+        if not found:
+            return ""
+        kind, server = found[0]
+        host, port = server.sockets[0].getsockname()[:2]
+        # A wildcard is nowhere to go to.
+        place = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        return f"{'https' if self._has_tls(kind) else 'http'}://{place}:{port}/"
+
     async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
         """Listen on every address that the options name, and on the sockets that were handed over.
 
@@ -126,10 +138,13 @@ class Listening:
     def _on_ip(self, kind: str) -> Callable[[], asyncio.Protocol]:
         """Who answers on an IP socket: behind TLS where that is asked for."""
         config, answer = self._config, self._answers[kind]
-        if self._tls is None or kind not in config.tls_sockets:
+        if self._tls is None or not self._has_tls(kind):
             return answer
         context = self._tls.context(ALPN.get(kind, ()), verifies=kind in config.tls_client_ca_sockets)
         return partial(Porch, self._service, context, cast(Callable[[], Peer], answer))
+
+    def _has_tls(self, kind: str) -> bool:
+        return self._tls is not None and kind in self._config.tls_sockets
 
     def close(self, *, but: str = "") -> None:
         """Listen no more, but on sockets of the kind `but`."""
