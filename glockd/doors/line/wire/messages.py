@@ -11,9 +11,9 @@ from glockd.doors.line.wire.handlers import Vocabulary
 from glockd.notices import Notice
 from glockd.policy import Policy
 
-# A message above LARGE bytes may have WORDY bytes that are, or may begin, white space: to join the words of 32 MiB
-# would take seconds. Nobody means that as a name.
-LARGE = 65536
+# A message above LARGE bytes may have WORDY bytes that are, or may begin, white space: to make one name of the words of
+# 32 MiB would take a second. Nobody means that as a name.
+LARGE = 1 << 20
 WORDY = 16384
 _MAYBE_SPACE = b"\t\n\v\f\r \xc2\xe1\xe2\xe3"
 
