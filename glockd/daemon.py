@@ -215,6 +215,8 @@ class Daemon:
             await door.drain(deadline)
         self._listening.close()
         await self._http.drain(deadline)
+        self.service.sweep.drop()
+        await asyncio.sleep(0)
         for pulse in self._pulses:
             pulse.stop()
         self._listening.remove()

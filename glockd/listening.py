@@ -11,6 +11,8 @@ from typing import NamedTuple, cast
 
 from glockd.config import SOCKETS, Config, StartError
 from glockd.doors import Answers
+from glockd.net.addresses import Callers
+from glockd.net.introduction import Introduction
 from glockd.net.peer import Peer
 from glockd.net.porch import Porch
 from glockd.net.tls import Tls
@@ -49,6 +51,7 @@ class Listening:
         self._service = service
         self._tls = tls
         self._answers = answers
+        self._callers = Callers()
         self._unix_socket: UnixSocket | None = None
         self.listeners: list[Listener] = []
 
@@ -136,12 +139,14 @@ class Listening:
         self.listeners.append(Listener(kind, server))
 
     def _on_ip(self, kind: str) -> Callable[[], asyncio.Protocol]:
-        """Who answers on an IP socket: behind TLS where that is asked for."""
-        config, answer = self._config, self._answers[kind]
-        if self._tls is None or not self._has_tls(kind):
-            return answer
-        context = self._tls.context(ALPN.get(kind, ()), verifies=kind in config.tls_client_ca_sockets)
-        return partial(Porch, self._service, context, cast(Callable[[], Peer], answer))
+        """Who answers on an IP socket: behind what a proxy says first, and behind TLS, where that is asked for."""
+        config, answer = self._config, cast(Callable[[], Peer | Porch], self._answers[kind])
+        if self._tls is not None and self._has_tls(kind):
+            context = self._tls.context(ALPN.get(kind, ()), verifies=kind in config.tls_client_ca_sockets)
+            answer = partial(Porch, self._service, context, cast(Callable[[], Peer], answer))
+        if config.proxies:
+            return partial(Introduction, self._service, config.proxies, self._callers, answer)
+        return answer
 
     def _has_tls(self, kind: str) -> bool:
         return self._tls is not None and kind in self._config.tls_sockets

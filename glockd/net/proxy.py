@@ -9,6 +9,8 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from glockd.net.addresses import Source
+
 # Bytes of the longest header that is read: those of a proxy that tells of certificates have some hundred.
 HEADER_MOST = 4096
 
@@ -28,13 +30,6 @@ _TCP4, _TCP6, _UNIX, _UNSPECIFIED = 0x11, 0x21, 0x31, 0x00
 
 class ProxyError(ValueError):
     """What has come is no header of the PROXY protocol; the text says why."""
-
-
-class Source(NamedTuple):
-    """Where a client is."""
-
-    host: str  # an IP address; an IPv4 one within an IPv6 one is in its IPv4 form
-    port: int
 
 
 class Header(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import BaseTransport
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +11,7 @@ from glockd.core.holds import Hold, Waiter
 from glockd.core.sessions import Session
 from glockd.core.stats import Traffic
 from glockd.doors.line.wire.handlers import Vocabulary
-from glockd.doors.line.wire.language import ALIVE, IDLE_TOO_LONG, ONLY_TLS, lost
+from glockd.doors.line.wire.language import ALIVE, IDLE_TOO_LONG, NO_PROXY, ONLY_PROXY, ONLY_TLS, lost
 from glockd.net.peer import Peer
 from glockd.net.sweep import has_hung_up
 from glockd.policy import Reason
@@ -30,7 +29,7 @@ class Way(NamedTuple):
 
     kind: str  # tcp, unix or websocket
     traffic: Traffic
-    address: Callable[[BaseTransport], bytes]  # gives a client's address
+    address: Callable[[Connection], bytes]  # gives a client's address
     vocabulary: Vocabulary
 
 
@@ -157,6 +156,9 @@ class Connection(Peer):
 
     def not_tls(self) -> bytes:
         return ONLY_TLS
+
+    def about_proxy(self, *, wanted: bool) -> bytes:
+        return ONLY_PROXY if wanted else NO_PROXY
 
     # For subclasses
 

@@ -44,7 +44,7 @@ class StreamProtocol(Connection):
             self.transport.close()
             return
         service, way = self.service, self._way
-        session = Session(way.address(transport), way.kind, service.now())
+        session = Session(way.address(self), way.kind, service.now())
         service.admit(session, self)
         self._traffic.connections += 1
         self.session = session
