@@ -80,6 +80,11 @@ class LineConversation(Conversation):
                     self.more = self.pieces is not None
                     reply, self.late = self.late, b""
                     return reply
+            if data.startswith(SIGNATURE):
+                # Version 2 has line ends in the middle.
+                self.busy = self.over = True
+                self.policy.refused["proxy"] += 1
+                return NO_PROXY
         reply = self._receive(data, now)
         self.busy = self.more or self.over or self.waiter is not None or self.unread != b""
         return reply
@@ -92,10 +97,6 @@ class LineConversation(Conversation):
         if self.more or self.over:
             self.unread = data
             return b""
-        if data.startswith(SIGNATURE):
-            self._part_from("proxy")
-            farewell, self.late, self.unread, self.more = self.late, b"", b"", False
-            return farewell
         lines = data.split(b"\n", LINES_A_TURN)
         rest = lines.pop()
         if len(data) >= MAX_LINE:
@@ -190,16 +191,17 @@ class LineConversation(Conversation):
         found = _FOREIGN.match(command)
         if found is None:
             return b""
-        return self._part_from(cast(Foreign, found.lastgroup))
-
-    def _part_from(self, who: Foreign) -> bytes | None:
-        """Refuse somebody who speaks another protocol, and end."""
+        who = cast(Foreign, found.lastgroup)
         self.policy.refused[who] += 1
         self.over = True
-        if who == "http":
-            pages = self.policy.pages
-            return self.pause_behind(NO_HTTP + (b": see " + pages.encode() if pages else b"") + LF)
-        return self.pause_behind(NO_TLS if who == "tls" else NO_PROXY)
+        return self.pause_behind(self._farewell(who))
+
+    def _farewell(self, who: Foreign) -> bytes:
+        """What is said to who speaks another protocol."""
+        if who != "http":
+            return NO_TLS if who == "tls" else NO_PROXY
+        pages = self.policy.pages
+        return NO_HTTP + (b": see " + pages.encode() if pages else b"") + LF
 
     def _overhear(self, data: bytes, now: float) -> bytes:
         """Keep `data` for after the wait, but act on a `cancel` in it at once."""
