@@ -82,14 +82,14 @@ def test_help_all_gives_a_line_a_verb_in_force(daemon: Daemon) -> None:
 def test_help_tells_syntax_and_replies_of_a_verb(daemon: Daemon) -> None:
     alice = daemon.client()
     alice.says("help g", " help  lease\t").hears_bytes(
-        "1 g NAME: take an exclusive lock. Replies: 1 Lock Get Success: NAME | 0 Lock Get Failure: NAME\n"
+        "1 g NAME: take an exclusive lock -> 1 Lock Get Success: NAME | 0 Lock Get Failure: NAME\n"
     ).hears_bytes(
-        "1 lease SECONDS NAME: let the daemon take my lock back after SECONDS, from now."
-        " Replies: 1 Lock Lease Success: NAME | 0 Lock Lease Failure: NAME\n"
+        "1 lease SECONDS NAME: let the daemon take my lock back after SECONDS, from now"
+        " -> 1 Lock Lease Success: NAME | 0 Lock Lease Failure: NAME\n"
     )
     for verb in NEW + [verb for verb in OLD if verb != "me"]:
         line = alice.says(f"help {verb}").hears_a_line().decode()
-        assert re.match(rf"1 {verb}\b.*: .*\. Replies: .+\n\Z", line), line
+        assert re.match(rf"1 {verb}\b.*: .* -> .+\n\Z", line), line
     daemon.counts(command_help=2 + len(OLD + NEW) - 1, invalid_commands=0)
 
 

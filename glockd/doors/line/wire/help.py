@@ -30,7 +30,7 @@ def one_verb(talk: Conversation, word: bytes, now: float) -> bytes:
     """`help VERB`: its syntax and its replies, in force or not."""
     verb = VERBS[word]
     said = b" | ".join(verb.replies)
-    return f"1 {verb.syntax}: {verb.does}. Replies: ".encode() + said + LF
+    return f"1 {verb.syntax}: {verb.does} -> ".encode() + said + LF
 
 
 def _line(word: bytes) -> bytes:

@@ -240,7 +240,7 @@ VERBS = {
             (
                 b"COUNT verb verb \xe2\x80\xa6" + HINT,
                 b"SYNTAX  what it does",
-                b"1 SYNTAX: what it does. Replies: REPLY | REPLY",
+                b"1 SYNTAX: what it does -> REPLY | REPLY",
             ),
         ),
         Verb(b"quit", "quit", "end this connection", (BYE.strip(),)),
