@@ -75,6 +75,8 @@ class Introduction(asyncio.Protocol):
 
     def look(self) -> bool:
         """Give up on a proxy that does not say whose the connection is; whether to look again."""
+        if self._transport.is_closing():
+            return False
         self._looks += 1
         if self._looks < self._service.policy.config.handshake_seconds:
             return True

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import json
 import re
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from glockd.config import Config
+from glockd.daemon import Daemon
+from glockd.doors.line.stream import StreamProtocol
+from glockd.net.addresses import Callers
+from glockd.net.introduction import Introduction
+from glockd.net.peer import Peer, Told
 from tests.support.certificates import Authority
 from tests.support.clients import PATIENCE, SocketClient, StreamClient, WebSocketClient, wait_until
 from tests.support.http import ask
 from tests.support.locks import holders
 from tests.support.process import Glockd, Spawner, run_glockd
+from tools.fuzz import Wire as FuzzWire
 
 PROXY = "127.0.0.2"  # where the tests' proxies are
 ON = ("-proxy-protocol", f"10.0.0.0/8, {PROXY}/32")
@@ -322,3 +333,60 @@ def test_what_is_no_network_is_refused_at_the_start(word: str) -> None:
     assert result.returncode == 2
     assert "-proxy-protocol" in result.stderr
     assert word in result.stderr
+
+
+# Memory: the daemon has no cyclic garbage collector to rely on
+
+
+class Wire(FuzzWire):
+    """A transport that can be handed over."""
+
+    protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+
+COURSES = {
+    "no header": [],
+    "half a header": [SIGNATURE],
+    "junk": [b"ping\n"],
+    "a header": [version_1("203.0.113.9", 1)],
+    "a header and a command": [version_2("203.0.113.9", 1) + b"g job\n"],
+}
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("packets", COURSES.values(), ids=COURSES)
+async def test_a_connection_leaves_nothing_in_memory(packets: list[bytes]) -> None:
+    daemon = Daemon(Config(port=0, ws=0), asyncio.get_running_loop(), Config)
+    callers = Callers()
+    factory = cast(Callable[[], Peer], daemon.line.answers["tcp"])
+
+    def left() -> int:
+        return sum(isinstance(each, Introduction | StreamProtocol | Told) for each in gc.get_objects())
+
+    before = left()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = Wire(ours, 1234)
+        wire.set_protocol(Introduction(daemon.service, [ip_network("127.0.0.1")], callers, factory))
+        cast(asyncio.Protocol, wire.protocol).connection_made(wire)
+        for packet in packets:
+            cast(asyncio.Protocol, wire.protocol).data_received(packet)
+        assert left() > before
+        cast(asyncio.Protocol, wire.protocol).connection_lost(None)
+        wire.protocol = None  # as transports do
+        del wire
+        await asyncio.sleep(0)
+        assert left() == before
+        assert daemon.service.gate.connections == 0
+        assert callers.take(b"203.0.113.9:1") == b"203.0.113.9:1"
