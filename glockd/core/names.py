@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-SPACE = 0x20
-
 # Unicode's White_Space over the bytes of its UTF-8 encodings: exact, whatever else the bytes are. (str.split knows
 # U+001C to U+001F besides, bytes.split only ASCII.)
 SPACES = re.compile(
@@ -14,7 +12,7 @@ SPACES = re.compile(
 
 
 # The same once more: single bytes, as they become spaces; and the others, by the first byte of their encodings.
-_BLANKED = bytes(SPACE if byte in b"\t\n\v\f\r" else byte for byte in range(256))
+_BLANKED = bytes(ord(" ") if byte in b"\t\n\v\f\r" else byte for byte in range(256))
 _WIDE = {
     b"\xc2": ("\x85", "\xa0"),
     b"\xe1": ("\u1680",),
