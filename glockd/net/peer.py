@@ -113,6 +113,8 @@ class Peer(asyncio.Protocol):
         """Let `successor` have the connection, which has come in already; it is forgotten here."""
         self.service.sweep.forget(self)
         successor._host, self._host = self._host, None
+        if self._looks is not None and self._looks.told is not None:
+            successor.looks.told, self._looks.told = self._looks.told, None
 
     def look(self) -> bool:
         """Act on what has not happened since the last look, a second ago; whether to look again."""

@@ -131,6 +131,22 @@ def test_a_page_is_served_behind_a_header(glockd: Spawner) -> None:
     assert proxy.take_until(b"\r\n").startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_websocket_on_the_http_port_has_the_address_that_is_told(glockd: Spawner) -> None:
+    daemon = glockd(*ON, "-http", "127.0.0.1:0", "-max-address-connections", "1")
+    ready = re.search(r"listening=\[(.*?)\]", daemon.logs("ready"))
+    assert ready
+    port = int(re.findall(r"127\.0\.0\.1:(\d+)", ready[1])[-1])
+    assert port not in (daemon.tcp[1], daemon.ws[1])
+    for _ in range(2):  # the address is free again when its client has gone
+        sock = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(PROXY, 0))
+        daemon.sockets.append(sock)
+        alice = WebSocketClient(sock, "").sends(version_2("203.0.113.9", 7)).opens()
+        alice.says("me").hears("1 203.0.113.9:7 203.0.113.9:7")
+        second = told(from_proxy(daemon), version_1("203.0.113.9", 8), "")
+        assert second.take_until(b"\n") == b"0 Too Many Connections\n"
+        alice.hangs_up()
+
+
 def test_two_sessions_never_have_one_address(glockd: Spawner) -> None:
     daemon = glockd(*ON)
     header, address = version_2("203.0.113.9", 7), "203.0.113.9:7"
