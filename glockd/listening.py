@@ -66,32 +66,27 @@ class Listening:
     @property
     def tls(self) -> list[str]:
         """The kinds of sockets with TLS."""
-        if self._tls is None:
-            return []
-        return [kind for kind in self.addresses if kind in self._config.tls_sockets]
+        return [kind for kind in self.addresses if self._has_tls(kind)]
 
     @property
     def console(self) -> str:
-        """The URL of the console page; empty: there is none."""
-        addresses = self.addresses
-        kind = "http" if "http" in addresses else "ws"
-        if not self._config.console or kind not in addresses:
-            return ""
-        host, _, port = addresses[kind][0].rpartition(":")
-        host = "localhost" if host in ("0.0.0.0", "[::]") else host
-        return f"http{'s' if kind in self.tls else ''}://{host}:{port}/"
+        """The URL of the console page, as one says it on this machine; empty: there is none."""
+        return self._pages("localhost") if self._config.console else ""
 
     @property
     def pages(self) -> str:
-        """The URL at which HTTP is spoken, on a port of its own if there is one; empty if it is nowhere."""
-        found = [listener for kind in ("http", "ws") for listener in self.listeners if listener.kind == kind]
-        if not found:
+        """The URL at which HTTP is spoken, as one says it anywhere; empty: it is not."""
+        return self._pages(socket.gethostname())
+
+    def _pages(self, me: str) -> str:
+        """The URL of the pages; `me` is the machine, where they are on all of its addresses."""
+        addresses = self.addresses
+        kind = "http" if "http" in addresses else "ws"
+        if kind not in addresses:
             return ""
-        kind, server = found[0]
-        host, port = server.sockets[0].getsockname()[:2]
-        # A wildcard is nowhere to go to.
-        place = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        return f"{'https' if self._has_tls(kind) else 'http'}://{place}:{port}/"
+        host, _, port = addresses[kind][0].rpartition(":")
+        host = me if host in ("0.0.0.0", "[::]") else host
+        return f"http{'s' if self._has_tls(kind) else ''}://{host}:{port}/"
 
     async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
         """Listen on every address that the options name, and on the sockets that were handed over.
