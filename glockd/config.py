@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -115,6 +116,11 @@ class Config:
     tls_client_ca_for: str = option(
         "", "kinds of sockets on which clients must have a certificate; empty: all with TLS", "KINDS"
     )
+    proxy_protocol: str = option(
+        "",
+        "networks of proxies that begin each connection with a PROXY protocol header, by commas; empty: none",
+        "NETWORKS",
+    )
     ws_origin: str = option(
         "", "sites whose pages may open a websocket besides the daemon's own, by commas; *: all", "ORIGINS"
     )
@@ -224,6 +230,10 @@ class Config:
                 flag(name),
                 f"{', '.join(strange)}: no kind of socket; there are {', '.join(SOCKETS)}",
             )
+        try:
+            self.proxies  # noqa: B018
+        except ValueError as error:
+            raise ConfigError(f"-proxy-protocol: {error}") from error
         if self.http:
             _, colon, port = self.http.rpartition(":")
             in_range = port.isdecimal() and int(port) <= 65535
@@ -255,6 +265,15 @@ class Config:
         host, _, port = value.rpartition(":")
         hosts = [_bare(host)] if host else self.hosts
         return [(one, int(port)) for one in hosts] if port else []
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The networks from which connections begin with a header of the PROXY protocol.
+
+        Raises:
+            ValueError: one is no network; the text says which. Not after the options have been checked.
+        """
+        return [ip_network(word) for word in words(self.proxy_protocol)]
 
     @property
     def tls_sockets(self) -> frozenset[str]:

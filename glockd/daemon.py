@@ -117,6 +117,7 @@ class Daemon:
         for door in self._doors:
             await door.start()
         await self._listening.open(self._inherited)
+        self.service.policy.pages = self._listening.pages
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
@@ -214,6 +215,8 @@ class Daemon:
             await door.drain(deadline)
         self._listening.close()
         await self._http.drain(deadline)
+        self.service.sweep.drop()
+        await asyncio.sleep(0)
         for pulse in self._pulses:
             pulse.stop()
         self._listening.remove()
