@@ -405,3 +405,43 @@ async def test_a_connection_leaves_nothing_in_memory(packets: list[bytes]) -> No
         assert left() == before
         assert daemon.service.gate.connections == 0
         assert callers.take(b"203.0.113.9:1") == b"203.0.113.9:1"
+
+
+# The HTTP port
+
+
+def on_http(glockd: Spawner, *flags: str) -> tuple[Glockd, tuple[str, int]]:
+    daemon = glockd(*flags, "-http", "127.0.0.1:0")
+    ready = re.search(r"http=\['127\.0\.0\.1:(\d+)'\]", daemon.logs("ready"))
+    assert ready
+    return daemon, ("127.0.0.1", int(ready[1]))
+
+
+def exchange(daemon: Glockd, where: tuple[str, int], host: str, data: bytes) -> bytes:
+    """All that is answered to `data` on a connection from `host`, to its end."""
+    sock = socket.create_connection(where, PATIENCE, source_address=(host, 0))
+    daemon.sockets.append(sock)
+    sock.sendall(data)
+    return sock.makefile("rb").read()
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_nobody_asked_for_is_refused_in_words_of_http(
+    glockd: Spawner, header: Callable[[str, int], bytes]
+) -> None:
+    daemon, where = on_http(glockd)
+    answer = exchange(daemon, where, "127.0.0.1", header("203.0.113.9", 1) + GET)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\nThere is no PROXY protocol here.\n")
+    daemon.logs("refused", "proxy=1")
+
+
+def test_a_header_that_is_missing_is_asked_for_in_words_of_http(glockd: Spawner) -> None:
+    daemon, where = on_http(glockd, *ON)
+    answer = exchange(daemon, where, PROXY, GET)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\nOnly the PROXY protocol is understood here.\n")
+    daemon.logs("refused", "proxy=1")
