@@ -248,7 +248,9 @@ class Config:
             wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
             _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
         _demand(
-            bool(self.records) or self.records_sync != "full", "records-sync", "means nothing without -records"
+            bool(self.records) or self.records_sync != "full",
+            "records-sync",
+            "means nothing without -records",
         )
         _demand(
             self.records_sync in RECORDS_SYNC, "records-sync", f"must be one of {', '.join(RECORDS_SYNC)}"

@@ -35,7 +35,7 @@ ORDER = (
     *("protobuf", "frames", "headers", "framing", "room", "http2", "calls", "health", "request", "grpc"),
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),
-    *("store", "book", "shelf", "values", "file", "checkpoints"),
+    *("store", "book", "shelf", "values", "transaction", "file", "checkpoints"),
     *("web", "site", "app", "handshakes", "metrics", "console"),
     *(
         "process",

@@ -24,6 +24,7 @@ from glockd.notices import CheckpointFailed, Notice, Recording, Unrecorded
 from glockd.store.checkpoints import Checkpoint, Checkpointer
 from glockd.store.file import RecordsFile
 from glockd.store.shelf import Shelf
+from glockd.store.transaction import transaction
 from glockd.store.values import Row, Value, demand
 
 # How long after a failure a commit is tried again, in seconds.
@@ -103,13 +104,8 @@ class Book:
             StartError: they are of a later version, or cannot be written; then they are as they were.
         """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._connection):
                 shelf.settle_in(self._connection)
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._file.refusal(f"{shelf.name}: {error}") from error
 
@@ -191,7 +187,8 @@ class Book:
 
     def close(self) -> None:
         """Write what is left, if that is possible, and let another daemon have the file."""
-        self._commit()
+        if not self._writes or self._write():
+            self._answer()
         if self._timer is not None:
             self._timer.cancel()
         self._checkpointer.stop()
@@ -213,18 +210,21 @@ class Book:
             return
         if self._writes and not self._write():
             return
+        self._answer()
+        if self._since >= PAGES_A_CHECKPOINT:
+            self._ask()
+
+    def _answer(self) -> None:
         waiting, self._waiting = self._waiting, []
         for callback in waiting:
             self._loop.call_soon(callback)
-        if self._since >= PAGES_A_CHECKPOINT:
-            self._ask()
 
     def _write(self) -> bool:
         """Write all that was put in, or nothing; whether it is written."""
         begun = time.monotonic()  # The loop's time is that of the beginning of its turn.
         try:
             changed = self._carry_out()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, MemoryError) as error:
             self._fail(str(error) or type(error).__name__)
             return False
         now = time.monotonic()
@@ -243,16 +243,9 @@ class Book:
         """How many rows have changed."""
         connection = self._connection
         before = connection.total_changes
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        with transaction(connection):
             for statement, rows in self._writes:
                 connection.executemany(statement, rows)
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            # https://sqlite.org/lang_transaction.html: some errors end the transaction by themselves.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         return connection.total_changes - before
 
     def _fail(self, reason: str) -> None:
@@ -261,6 +254,8 @@ class Book:
         if self.trouble != reason:
             self._say(Unrecorded(reason))
         self.trouble = reason
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._loop.call_later(RETRY, self._commit)
 
     # Checkpoints
