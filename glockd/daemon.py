@@ -126,8 +126,8 @@ class Daemon:
         Raises:
             StartError: a door or a listener cannot be set up; nothing is left behind but the pid file.
         """
-        pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
         try:
+            pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
             for door in self._doors:
                 await door.start()
             await self._listening.open(self._inherited)
