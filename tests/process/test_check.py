@@ -56,6 +56,8 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
         (("-unix", "none/sock"), "-unix: none/sock: there is no folder none"),
         (("-unix", "file"), "-unix: file: it exists and is no socket"),
         (("-pidfile", "none/pid"), "-pidfile: none/pid: there is no folder none"),
+        (("-records", "none/records"), "-records: none/records: there is no folder none"),
+        (("-records", "."), "-records: .: it exists and is no regular file"),
         (("-state-dir", "file"), "-state-dir: file: there is no folder file"),
         (
             ("-unix", "sock", "-unix-owner", "no such user"),
