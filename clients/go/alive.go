@@ -14,9 +14,9 @@ const (
 	maxQuiet = 11
 )
 
-// Alive has the daemon show every interval that it is alive, also while this session waits. Proxies between then see no
-// silent connection, which many of them end after a time; and if no sign comes for two and a half intervals, the session
-// ends (ErrClosed), and its locks are lost. Another call changes the interval.
+// Alive has the daemon show every interval, rounded up to whole seconds, that it is alive, also while this session waits.
+// Proxies between then see no silent connection, which many of them end after a time; and if nothing at all comes for two
+// and a half intervals, the session ends (ErrClosed), and its locks are lost. Another call changes the interval.
 //
 // ErrRefused if the interval is shorter than a millisecond, or if the daemon does not take it.
 func (s *Session) Alive(ctx context.Context, interval time.Duration) error {
@@ -25,6 +25,9 @@ func (s *Session) Alive(ctx context.Context, interval time.Duration) error {
 	}
 	if _, err := s.ask(ctx, "alive "+inSeconds(interval)); err != nil {
 		return err
+	}
+	if rest := interval % time.Second; rest > 0 && interval < Forever-time.Second {
+		interval += time.Second - rest
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

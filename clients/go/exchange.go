@@ -263,6 +263,7 @@ func (s *Session) read() {
 func (s *Session) hear(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.quiet = 0 // whatever the daemon says shows that it is alive
 	if s.pushed(line) || len(s.pending) == 0 {
 		return
 	}
@@ -283,7 +284,6 @@ func (s *Session) hear(line string) {
 // held here and not its holder behind it. mu is held.
 func (s *Session) pushed(line string) bool {
 	if line == "! alive" {
-		s.quiet = 0
 		return true
 	}
 	text, found := cut(line, "! ")

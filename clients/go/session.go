@@ -32,7 +32,7 @@ type Session struct {
 	pending  []*request // commands sent and not yet answered, oldest first
 	holds    map[hold]*Lock
 	notified bool          // the daemon was told to push a line when it takes a lock back
-	quiet    int           // quarters of the interval of Alive since the daemon has last shown that it is
+	quiet    int           // quarters of the interval of Alive since the daemon has last said anything
 	watched  chan struct{} // closed when another call of Alive replaces the watch; nil: no watch
 	err      error         // why the session ended; nil while it lives
 	ended    chan struct{} // closed then

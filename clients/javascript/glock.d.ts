@@ -77,8 +77,8 @@ export interface ConnectOptions {
   /** For a daemon that wants one. By default what the environment variable GLOCK_SECRET says, if it is set. */
   secret?: string;
   /**
-   * How often, in seconds, the daemon shows that it is alive, also while a lock is waited for. It is for a path that ends
-   * silent connections. If for 2.5 times as long no sign comes, the session ends.
+   * How often, in seconds, rounded up to whole ones, the daemon shows that it is alive, also while a lock is waited for. It
+   * is for a path that ends silent connections. If for 2.5 times as long nothing comes, the session ends.
    */
   alive?: number;
   /** Gives up connecting. */

@@ -54,7 +54,7 @@ GLOCK_CONNECTION=${GLOCK_CONNECTION:-0}
 # lost locks.
 declare -gA _GLOCK_IN=() _GLOCK_OUT=() _GLOCK_OWNER=() _GLOCK_NOTIFIED=()
 # By number of the connection, in hundredths of seconds: how long the daemon may be silent; empty: as long as it likes. When it
-# last showed that it is alive.
+# last said anything.
 declare -gA _GLOCK_SILENCE=() _GLOCK_SIGN=()
 # By number of the connection, while a wait is on its way: the command that releases its lock, for how many seconds, and
 # whether the lock was held before. How the last one ended.
@@ -433,7 +433,7 @@ _glock_watch() {
         status=0 line=""
         read -r -t 1 -u "$in" line || status=$?
         _glock_now
-        [[ $line != '! alive'* ]] || sign=$REPLY
+        [[ $status -ne 0 ]] || sign=$REPLY
         if [[ ($status -gt 0 && $status -le 128) || $line == '! lost '* || (-n $silence && $REPLY -gt $((sign + silence))) ]]; then
             _glock_close_all
             kill -TERM "$command"
@@ -573,11 +573,11 @@ glock_alive() {
         REPLY='0 Bad Argument: SECONDS'
         return "$GLOCK_REFUSED"
     fi
-    local hundredths=${BASH_REMATCH[3]}00
-    hundredths=$((10#0${BASH_REMATCH[1]} * 100 + 10#${hundredths:0:2}))
+    local seconds=$((10#0${BASH_REMATCH[1]})) reply
+    [[ ${BASH_REMATCH[3]} != *[1-9]* ]] || seconds=$((seconds + 1)) # the daemon counts whole ones
     _glock_ask "alive $1" || return
-    local reply=$REPLY
-    _GLOCK_SILENCE[$GLOCK_CONNECTION]=$((hundredths * 5 / 2 + 1))
+    reply=$REPLY
+    _GLOCK_SILENCE[$GLOCK_CONNECTION]=$((250 * seconds))
     _glock_now
     _GLOCK_SIGN[$GLOCK_CONNECTION]=$REPLY
     REPLY=$reply
@@ -703,15 +703,15 @@ _glock_line() {
         _glock_hang_up # the end, or no reply in time, and then later ones could not be told apart
         return "$GLOCK_LOST"
     fi
-    REPLY=${REPLY%$'\r'}
-    [[ $REPLY == '! '* ]] || return 0
-    if [[ $REPLY == '! alive' ]]; then # no line of a listing: those have a colon
+    local line=${REPLY%$'\r'} name
+    if [[ -n $silence ]]; then
         _glock_now
         _GLOCK_SIGN[$GLOCK_CONNECTION]=$REPLY
-        return 1
     fi
+    REPLY=$line
+    [[ $REPLY == '! '* ]] || return 0
+    [[ $REPLY != '! alive' ]] || return 1 # no line of a listing: those have a colon
     # "! lost NAME REASON" is no part of a reply. In a listing it may be; there it is a push if it names a lock held here.
-    local line=$REPLY name
     name=${line#'! lost '}
     _glock_key "r ${name% *}"
     local key=$REPLY

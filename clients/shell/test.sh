@@ -451,7 +451,7 @@ test_a_subshell_holds_nothing_and_sends_nothing() {
     glock_count "sh family" && same 1 "$REPLY"
 }
 
-# A daemon that answers, and then shows for two seconds that it is alive.
+# A daemon that answers, and then shows for three seconds that it is alive.
 test_a_daemon_that_no_longer_shows_that_it_is_alive_is_lost() {
     local GLOCK_CONNECTION started
     rm -f "$work/socket"
@@ -459,21 +459,21 @@ test_a_daemon_that_no_longer_shows_that_it_is_alive_is_lost() {
     socat "UNIX-LISTEN:$work/socket" SYSTEM:'
         read -r alive; echo "! alive"; echo "1 ok"
         read -r first; echo "1 Lock Get Success\: sh alive"
-        read -r wait; for sign in $(seq 40); do echo "! alive"; sleep 0.05; done
+        read -r wait; for sign in $(seq 30); do echo "! alive"; sleep 0.1; done
         echo "$alive/$first/$wait" >"'"$work"'/heard"
         read -r never' &
     until_true test -S "$work/socket"
     glock_open "unix://$work/socket"
-    status 0 glock_alive 0.4
+    status 0 glock_alive 0.6
     same '1 ok' "$REPLY"
     status 0 glock_lock "sh alive" -n
     status 1 glock_lost "sh alive"
     started=$SECONDS
     status "$GLOCK_LOST" glock_lock "sh awaited"
-    same true "$([[ $((SECONDS - started)) -ge 2 ]] && echo true)"
+    same true "$([[ $((SECONDS - started)) -ge 5 ]] && echo true)"
     status 0 glock_lost "sh alive"
     wait
-    same "alive 0.4/g sh alive/wait inf sh awaited" "$(cat "$work/heard")"
+    same "alive 0.6/g sh alive/wait inf sh awaited" "$(cat "$work/heard")"
     status "$GLOCK_REFUSED" glock_alive inf
     status "$GLOCK_REFUSED" glock_alive 0
 }

@@ -458,6 +458,7 @@ export class Session {
 
   /** Take a line from a stream, or a message. */
   #hear(text) {
+    this.#watch?.heard();
     const request = this.#pending[0];
     if (this.#pushed(text, request?.listing ?? false) || request === undefined) {
       return;
@@ -484,7 +485,6 @@ export class Session {
       return false;
     }
     if (lines(text)[0] === '! alive') {
-      this.#watch?.heard();
       return true; // no line of a listing: those have a colon
     }
     const [, name, reason] = /^! lost (.*) ([^ ]+)$/s.exec(lines(text)[0]) ?? [];

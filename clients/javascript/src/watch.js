@@ -13,16 +13,20 @@ export class Watch {
   #quiet = 0;
   #timer;
 
-  /** @param {number} interval seconds between two signs of life; after 2.5 times as long without, the daemon is lost */
+  /**
+   * @param {number} interval seconds between two signs of life, which the daemon rounds up to whole ones; after 2.5 times as
+   *     long without a word, it is lost
+   */
   constructor(interval) {
     this.seconds = seconds('alive', interval);
     if (interval < SHORTEST || interval === Infinity) {
       throw new RangeError(`alive: ${interval}, want ${SHORTEST} or more seconds`);
     }
+    const whole = Math.ceil(interval);
     // It counts its own steps instead of looking at a clock: a machine that has slept takes one when it wakes up, and not
     // all that it missed.
-    this.#step = Math.min(250 * interval, LONGEST_STEP);
-    this.#steps = Math.ceil((2500 * interval) / this.#step) + 1;
+    this.#step = Math.min(250 * whole, LONGEST_STEP);
+    this.#steps = Math.ceil((2500 * whole) / this.#step) + 1;
   }
 
   /** @param {() => void} lost called once, when no sign has come for too long */

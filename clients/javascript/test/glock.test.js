@@ -606,19 +606,19 @@ test('a daemon that no longer shows that it is alive is lost', async (t) => {
   const sockets = [];
   const heard = [];
   const where = await scripted(t, ['1 ok', '1 Lock Get Success: js alive'], { heard, sockets });
-  const one = await Session.connect(where, { alive: 0.2 });
-  assert.deepEqual(heard, ['alive 0.200000\n']);
+  const one = await Session.connect(where, { alive: 0.6 });
+  assert.deepEqual(heard, ['alive 0.600000\n']);
   const lock = await one.tryLock('js alive');
   const wait = one.lock('js awaited');
   wait.catch(() => {});
-  for (const began = performance.now(); performance.now() - began < 2000; ) {
+  for (const began = performance.now(); performance.now() - began < 3000; ) {
     sockets[0].write('! alive\n');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   assert.equal(one.error, undefined);
   const last = performance.now();
   await assert.rejects(wait, code('closed'));
-  assert.ok(performance.now() - last > 400);
+  assert.ok(performance.now() - last > 2000);
   assert.equal(lock.lost, true);
   assert.match(one.error.message, /no sign of life/);
 });
@@ -626,7 +626,7 @@ test('a daemon that no longer shows that it is alive is lost', async (t) => {
 test('the last interval is the one that counts', async (t) => {
   const one = await Session.connect(await scripted(t, ['1 ok', '1 ok', '1 pong']), { alive: 0.02 });
   await one.alive(1e7);
-  await new Promise((resolve) => setTimeout(resolve, 200)); // four times what the first would have allowed
+  await new Promise((resolve) => setTimeout(resolve, 3500)); // more than the first would have allowed
   await one.ping();
   one.close();
 });

@@ -56,8 +56,8 @@ final class Client
      * @param float $timeout seconds that the daemon has for accepting, and for each reply that need not be waited for;
      *     afterwards the connection is lost
      * @param string|null $secret for a daemon that wants one; null: GLOCK_SECRET, if there is one
-     * @param float|null $alive how often, in seconds, the daemon shows that it is alive, also while a lock is waited
-     *     for; if for 2.5 times as long nothing comes, the connection is lost; null: it does not
+     * @param float|null $alive how often, in seconds, rounded up to whole ones, the daemon shows that it is alive, also
+     *     while a lock is waited for; if for 2.5 times as long nothing comes, the connection is lost; null: it does not
      * @throws ConnectionLost if there is no daemon, or not one to trust
      * @throws NotAuthorised if it wants another secret
      * @throws BadName if there is a line end in the secret

@@ -35,7 +35,7 @@ final class Connection
     private array $expected = [];
     private string $why = '';
     private readonly int $owner;
-    /** How often the daemon shows that it is alive, in seconds, and when it did last. */
+    /** How often the daemon shows that it is alive, in seconds, and when it last said anything. */
     private float $interval = INF;
     private float $heard = 0.0;
 
@@ -122,10 +122,10 @@ final class Connection
         return $options;
     }
 
-    /** The daemon has been asked to show so often, in seconds, that it is alive. */
+    /** The daemon has been asked to show so often, in seconds, that it is alive. It counts whole ones. */
     public function watch(float $interval): void
     {
-        $this->interval = $interval;
+        $this->interval = ceil($interval);
         $this->heard = self::now();
     }
 
@@ -309,6 +309,7 @@ final class Connection
             $this->close('the daemon hung up');
             return;
         }
+        $this->heard = self::now();
         $lines = explode("\n", $this->unread . $bytes);
         $this->unread = array_pop($lines);
         foreach ($lines as $line) {
@@ -319,7 +320,6 @@ final class Connection
     private function hear(string $line): void
     {
         if ($line === '! alive') { // no line of a listing: those have a colon
-            $this->heard = self::now();
             return;
         }
         $reply = $this->expected[0] ?? null;
