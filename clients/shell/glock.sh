@@ -168,15 +168,16 @@ _glock_open_unix() {
 # Other processes may have the connection, too, and then closing it would free nothing: what is held is released before.
 glock_close() {
     _glock_takes 0 0 '' $# || return
-    local release=${_GLOCK_WAITS[$GLOCK_CONNECTION]:-} key
-    if [[ -n $release ]]; then
-        _glock_send cancel && _glock_send "$release"
+    local key
+    if _glock_is_mine && glock_cancel; then
+        for key in "${!_GLOCK_HOLDS[@]}"; do
+            if [[ $key == "$GLOCK_CONNECTION "* && ${_GLOCK_HOLDS["$key"]} == held ]]; then
+                if ! { _glock_send "${key#* }" && _glock_hear; }; then
+                    break
+                fi
+            fi
+        done
     fi
-    for key in "${!_GLOCK_HOLDS[@]}"; do
-        if [[ $key == "$GLOCK_CONNECTION "* && ${_GLOCK_HOLDS["$key"]} == held ]]; then
-            _glock_send "${key#* }" || break
-        fi
-    done
     _glock_hang_up
 }
 
@@ -370,7 +371,7 @@ _glock_is_mine() {
 
 # Hundredths of seconds of a clock that nobody sets, or else of the time of day, into REPLY.
 _glock_now() {
-    if ! { read -r REPLY _ </proc/uptime; } 2>/dev/null; then
+    if ! { IFS=' ' read -r REPLY _ </proc/uptime; } 2>/dev/null; then
         printf -v REPLY '%(%s)T.00' -1
     fi
     REPLY=${REPLY/./}
@@ -382,10 +383,18 @@ glock_without() {
         _glock_takes 1 1 'COMMAND...' 0
         return
     fi
-    (
-        _glock_close_all
-        "$@"
-    )
+    local connection
+    for connection in "${!_GLOCK_OWNER[@]}"; do
+        if [[ ${_GLOCK_OWNER["$connection"]} == "$BASHPID" && -n ${_GLOCK_IN["$connection"]} ]]; then
+            (
+                _glock_close_all
+                "$@"
+            )
+            return
+        fi
+    done
+    _glock_close_all # in the background, where this shell is a copy that uses none of them
+    "$@"
 }
 
 # Runs the command in the foreground while another process listens to the daemon; a function is run in a subshell. It inherits the connection: should
@@ -699,7 +708,7 @@ _glock_line() {
         printf -v left '%d.%02d' $((left / 100)) $((left % 100))
         limit=(-t "$left")
     fi
-    if ! IFS= read -r "${limit[@]}" -u "$in" REPLY; then
+    if ! IFS= read -r "${limit[@]}" -u "$in" REPLY 2>/dev/null; then # a trap may have closed it
         _glock_hang_up # the end, or no reply in time, and then later ones could not be told apart
         return "$GLOCK_LOST"
     fi

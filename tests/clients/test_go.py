@@ -63,5 +63,7 @@ def test_it_has_no_dependency(go: str) -> None:
 def test_its_own_tests_pass(go: str, glockd: Spawner) -> None:
     # The race detector needs cgo, and that a C compiler.
     cgo = run(go, "env", "CGO_ENABLED", cwd=HERE) == "1\n" and shutil.which("gcc")
-    output = run_own_tests(go, "test", "-count=1", *(["-race"] if cgo else []), ".", cwd=HERE, glockd=glockd)
+    output = run_own_tests(
+        go, "test", "-count=1", "-timeout=120s", *(["-race"] if cgo else []), ".", cwd=HERE, glockd=glockd
+    )
     assert output.startswith("ok")
