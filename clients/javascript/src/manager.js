@@ -67,6 +67,10 @@ export class LockManager {
       this.#back(session);
       return callback(null);
     }
+    if (session.error !== undefined) {
+      this.#back(session);
+      throw session.error; // it ended, or was closed, while the lock was on its way to here
+    }
     let result;
     try {
       result = await callback(lock);
@@ -127,11 +131,7 @@ export class LockManager {
       const used = this.#takeIdle();
       const session = used ?? (await this.#connect(signal));
       try {
-        const lock = await take(session);
-        if (session.error !== undefined) {
-          throw session.error; // while the lock was on its way to here
-        }
-        return { session, lock };
+        return { session, lock: await take(session) };
       } catch (error) {
         this.#back(session);
         if (used === undefined || session.error === undefined || signal?.aborted) {
