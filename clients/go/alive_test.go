@@ -98,6 +98,18 @@ func TestASignOfLifeIsNoLineOfAListing(t *testing.T) {
 	must(t, <-asked)
 }
 
+func TestARealDaemonShowsThatItLivesToHoldersAndWaiters(t *testing.T) {
+	client := &glock.Client{Alive: time.Second}
+	defer client.Close()
+	lock, err := client.Lock(within(t), "go living")
+	must(t, err)
+	ctx, cancel := context.WithTimeout(within(t), 3500*time.Millisecond) // more than may pass without a sign
+	defer cancel()
+	_, err = client.Lock(ctx, "go living")
+	wants(t, err, context.DeadlineExceeded)
+	must(t, lock.Unlock())
+}
+
 func TestAnIntervalThatIsNoneIsRefused(t *testing.T) {
 	client := &glock.Client{Alive: -time.Second}
 	_, err := client.TryLock(within(t), "go alive")

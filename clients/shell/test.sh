@@ -485,6 +485,16 @@ test_a_daemon_that_no_longer_shows_that_it_is_alive_is_lost() {
     status "$GLOCK_REFUSED" glock_alive 0
 }
 
+test_a_real_daemon_shows_that_it_is_alive_to_holders_and_waiters() {
+    status 0 glock_alive 1
+    status 0 on "$other" glock_alive 0.2
+    status 0 glock_lock "sh living"
+    status "$GLOCK_TIMED_OUT" on "$other" glock_lock "sh living" 3.5 # more than may pass without a sign
+    status 1 glock_lost "sh living"
+    status 0 glock_with "sh living with" -n sleep 3.5
+    status 0 glock_release "sh living"
+}
+
 test_a_holder_that_looks_finds_out_that_the_daemon_is_silent() {
     local GLOCK_CONNECTION
     answering '! alive\n1 COMMAND\n'

@@ -638,6 +638,14 @@ test('a daemon that no longer shows that it is alive is lost', async (t) => {
   assert.match(one.error.message, /no sign of life/);
 });
 
+test('a real daemon shows that it is alive, to holders and waiters', async (t) => {
+  const [holder, waiter] = [await Session.connect(server, { alive: 1 }), await Session.connect(admin, { alive: 0.2 })];
+  t.after(() => [holder, waiter].forEach((one) => one.close()));
+  const lock = await holder.lock('js living');
+  await assert.rejects(waiter.lock('js living', { wait: 3.5 }), code('timeout')); // more than may pass without a sign
+  await lock.release();
+});
+
 test('the last interval is the one that counts', async (t) => {
   const one = await Session.connect(await scripted(t, ['1 ok', '1 ok', '1 pong']), { alive: 0.02 });
   await one.alive(1e7);

@@ -563,6 +563,13 @@ $tests = [
         throws(ConnectionLost::class, static fn () => $client->ping());
         pcntl_waitpid($child, $status);
     },
+    'a real daemon shows that it is alive, to holders and waiters' => static function (): void {
+        $holder = new Client(alive: 1);
+        $waiter = new Client(alive: 0.2);
+        $lock = $holder->lock('php living');
+        throws(WaitTimeout::class, static fn () => $waiter->lock('php living', 3.5)); // more than without a sign
+        $lock->release();
+    },
     'a holder looks for signs of life, and takes those that came while it worked' => static function (): void {
         $replies = ['1 ok', '1 Lock Get Success: php alive', "! alive\n1 pong", "! alive\n1 pong"];
         $client = scripted($replies, alive: 1);
