@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.rows import IDLE_CONNECTIONS, LOAD_CORE, Row, Run, get_many, middle
+from bench.rows import LOAD_CORE, Row, Run, get_many, memory_of_connections, middle
 from glockd_tester import load
 from glockd_tester.peers import connect
-from glockd_tester.process import allow_open_files, resident_bytes
+from glockd_tester.process import resident_bytes
 from glockd_tester.server import LocalServer
 
 LOCKS = 200_000
@@ -54,19 +54,8 @@ def hand_over(server: LocalServer, run: Run) -> float:
 
 def memory(server: LocalServer) -> tuple[float, float]:
     """Bytes of an idle connection with one lock, and of a further lock."""
-    allow_open_files(IDLE_CONNECTIONS + 1000)
     with ExitStack() as stack:
-
-        def holder(number: int) -> None:
-            peer = stack.enter_context(connect(server.tcp, 20.0))
-            peer.ask(b"g connection-%d" % number)
-
-        for number in range(500):  # let the allocator take its first steps
-            holder(-1 - number)
-        before = resident_bytes(server.pid)
-        for number in range(IDLE_CONNECTIONS):
-            holder(number)
-        connection = (resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
+        connection = memory_of_connections(server, stack)
         before = resident_bytes(server.pid)
         with connect(server.tcp, 20.0) as big:
             get_many(big, b"some/lock/name/", LOCKS)

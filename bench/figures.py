@@ -29,7 +29,7 @@ from rich.console import Console
 from glockd_tester import load
 from glockd_tester.addresses import Address
 from glockd_tester.peers import Peer, connect
-from glockd_tester.process import allow_open_files, resident_bytes
+from glockd_tester.process import resident_bytes
 from glockd_tester.replay import ask_counters
 from glockd_tester.server import GLOCKD, LocalServer, NotStarted
 
@@ -37,7 +37,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import against
 from bench.calls import calls
-from bench.rows import IDLE_CONNECTIONS, LOAD_CORE, SERVER_CORE, Row, Run, get_many, middle, table
+from bench.rows import (
+    IDLE_CONNECTIONS,
+    LOAD_CORE,
+    SERVER_CORE,
+    Row,
+    Run,
+    get_many,
+    memory_of_connections,
+    middle,
+    table,
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 UVLOOP_ECHO = [sys.executable, str(REPOSITORY / "bench" / "uvloop_echo.py")]
@@ -107,20 +117,9 @@ def websocket(run: Run) -> Iterator[Row]:
 
 def memory_and_stall(run: Run) -> Iterator[Row]:
     """Bytes per idle connection and per lock; what others see while a session with 500,000 locks hangs up."""
-    allow_open_files(IDLE_CONNECTIONS + 1000)
     with ExitStack() as stack:
         server = stack.enter_context(LocalServer(core=SERVER_CORE))
-
-        def holder(number: int) -> None:
-            peer = stack.enter_context(connect(server.tcp, 20.0))
-            peer.ask(b"g connection-%d" % number)
-
-        for number in range(500):  # let the allocator take its first steps
-            holder(-1 - number)
-        before = resident_bytes(server.pid)
-        for number in range(IDLE_CONNECTIONS):
-            holder(number)
-        connection = (resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
+        connection = memory_of_connections(server, stack)
         run.say(f"{connection:.0f} bytes a connection")
         stalls: list[float] = []
         quiet: list[float] = []

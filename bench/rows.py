@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from glockd_tester.peers import Peer
+from glockd_tester.peers import Peer, connect
+from glockd_tester.process import allow_open_files, resident_bytes
+from glockd_tester.server import LocalServer
 
 SERVER_CORE, LOAD_CORE = 0, 1
 IDLE_CONNECTIONS = 8_000
@@ -34,6 +37,22 @@ class Run:
 def middle(values: Sequence[float]) -> str:
     """The median with the range it comes from."""
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def memory_of_connections(server: LocalServer, stack: ExitStack) -> float:
+    """Bytes of an idle connection that holds one lock; the connections stay until `stack` is unwound."""
+    allow_open_files(IDLE_CONNECTIONS + 1000)
+
+    def holder(number: int) -> None:
+        peer = stack.enter_context(connect(server.tcp, 20.0))
+        peer.ask(b"g connection-%d" % number)
+
+    for number in range(500):  # let the allocator take its first steps
+        holder(-1 - number)
+    before = resident_bytes(server.pid)
+    for number in range(IDLE_CONNECTIONS):
+        holder(number)
+    return float(resident_bytes(server.pid) - before) / IDLE_CONNECTIONS
 
 
 def get_many(peer: Peer, name: bytes, count: int) -> None:
