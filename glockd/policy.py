@@ -7,11 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from glockd.bounds import in_force
 from glockd.config import UNLIMITED, Config, StartError
 from glockd.core.names import normalise
+
+if TYPE_CHECKING:
+    from glockd.core.sessions import Session
+    from glockd.core.state import State
+    from glockd.core.tables import Table
 
 # Below `max_locks` by this many, each get is checked against it. Not more can be got between two looks.
 MARGIN = 3_000_000
@@ -86,6 +91,18 @@ class Policy:
         """
         config = self.config
         self.unchecked = config.max_session_locks if held < config.max_locks - MARGIN else 0
+
+    def may_hold_more(self, session: Session, state: State) -> bool:
+        """Whether a session with what it waits for, and all sessions together, hold less than they may."""
+        mine = len(session.holds) + len(session.waiters)
+        return mine < self.unchecked or (
+            mine < self.config.max_session_locks and state.held < self.config.max_locks
+        )
+
+    def line_is_full(self, state: State, table: Table, name: bytes) -> bool:
+        """Whether nobody else may wait for `name` in `table`."""
+        config = self.config
+        return state.waiting >= config.max_waiters or len(table.waiters(name)) >= config.max_lock_waiters
 
 
 def read_secrets(path: str) -> tuple[bytes, ...]:
