@@ -28,7 +28,7 @@ class StartError(Exception):
 
 
 # The kinds of IP sockets, each by the name that other options and a service manager know it by.
-SOCKETS = ("tcp", "ws", "http")
+SOCKETS = ("tcp", "ws", "http", "ldlm", "ldlm-rest")
 
 UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
 MAX_HISTORY = 10_000_000  # some GB
@@ -185,6 +185,43 @@ class Config:
         "SECONDS",
         endless=True,
     )
+    ldlm: str = option("", "where LDLM's gRPC clients are served; empty: nowhere", "HOST:PORT")
+    ldlm_rest: str = option("", "where LDLM's REST clients are served; empty: nowhere", "HOST:PORT")
+    ldlm_password_file: str = option(
+        "", "file of passwords, one a line, any of which LDLM's clients must give", "PATH", reloads=True
+    )
+    ldlm_session_seconds: int = option(
+        600,
+        "end an LDLM REST session that asks for nothing for so long",
+        "SECONDS",
+        within=(1, 365 * DAY),
+        reloads=True,
+    )
+    ldlm_default_lease_seconds: int = option(
+        600,
+        "lease of LDLM locks that are restored after a restart; 0: they are free at once",
+        "SECONDS",
+        within=(0, 365 * DAY),
+    )
+    ldlm_keep_on_disconnect: bool = option(
+        False, "keep LDLM locks when their connection or REST session ends, until they are unlocked"
+    )
+    ldlm_keepalive_seconds: int = option(
+        60, "ping an LDLM gRPC client that is silent for so long", "SECONDS", within=(1, DAY), reloads=True
+    )
+    ldlm_keepalive_timeout_seconds: int = option(
+        10, "end one that does not answer that within so long", "SECONDS", within=(1, DAY), reloads=True
+    )
+    ldlm_gc_seconds: int = option(
+        1800, "how often to forget the sizes of unused LDLM locks", "SECONDS", within=(1, DAY), reloads=True
+    )
+    ldlm_gc_idle_seconds: int = option(
+        300,
+        "how long an LDLM lock must have been unused for that",
+        "SECONDS",
+        within=(0, 365 * DAY),
+        reloads=True,
+    )
     log_format: str = option("console", "how log lines look: console or json", "FORMAT", reloads=True)
     log_level: str = option(
         "info", "least level that is logged: debug, info, warning, error", "LEVEL", reloads=True
@@ -224,10 +261,11 @@ class Config:
                 flag(name),
                 f"{', '.join(strange)}: no kind of socket; there are {', '.join(SOCKETS)}",
             )
-        if self.http:
-            _, colon, port = self.http.rpartition(":")
-            in_range = port.isdecimal() and int(port) <= 65535
-            _demand(bool(colon) and in_range, "http", f"{self.http!r} is not HOST:PORT")
+        for name in ("http", "ldlm", "ldlm_rest"):
+            value = getattr(self, name)
+            _, colon, port = value.rpartition(":")
+            in_range = bool(colon) and port.isdecimal() and int(port) <= 65535
+            _demand(not value or in_range, flag(name), f"{value!r} is not HOST:PORT")
         for name, check in (("ws-origin", _is_origin), ("ws-host", _is_host_name)):
             wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
             _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
