@@ -43,6 +43,7 @@ def option(
     within: tuple[int, int] | None = None,
     endless: bool = False,
     reloads: bool = False,
+    secrets: bool = False,
 ) -> Any:
     """A field of `Config`, with all there is to say about the option: nothing else lists options one by one.
 
@@ -52,10 +53,18 @@ def option(
         within: the least and the largest value.
         endless: 0 stands for no limit.
         reloads: a running daemon takes a new value over (SIGHUP); others want a restart.
+        secrets: the value is the path of a file of secrets.
     """
     return field(
         default=default,
-        metadata={"help": help, "metavar": metavar, "within": within, "endless": endless, "reloads": reloads},
+        metadata={
+            "help": help,
+            "metavar": metavar,
+            "within": within,
+            "endless": endless,
+            "reloads": reloads,
+            "secrets": secrets,
+        },
     )
 
 
@@ -88,7 +97,11 @@ class Config:
         "", "folder that remembers how far tokens have come; empty: the clock is trusted", "PATH"
     )
     auth_file: str = option(
-        "", "file of secrets, one a line, any of which `auth` must give first", "PATH", reloads=True
+        "",
+        "file of secrets, one a line, any of which `auth` must give first",
+        "PATH",
+        reloads=True,
+        secrets=True,
     )
     http: str = option(
         "", "where metrics, health and console page are, if not on the websocket port", "HOST:PORT"
@@ -188,7 +201,11 @@ class Config:
     ldlm: str = option("", "where LDLM's gRPC clients are served; empty: nowhere", "HOST:PORT")
     ldlm_rest: str = option("", "where LDLM's REST clients are served; empty: nowhere", "HOST:PORT")
     ldlm_password_file: str = option(
-        "", "file of passwords, one a line, any of which LDLM's clients must give", "PATH", reloads=True
+        "",
+        "file of passwords, one a line, any of which LDLM's clients must give",
+        "PATH",
+        reloads=True,
+        secrets=True,
     )
     ldlm_session_seconds: int = option(
         600,
@@ -293,6 +310,12 @@ class Config:
         host, _, port = value.rpartition(":")
         hosts = [_bare(host)] if host else self.hosts
         return [(one, int(port)) for one in hosts] if port else []
+
+    def dead_peer(self, kind: str) -> int:
+        """Within how many seconds a peer that vanished is found on sockets of that kind."""
+        if kind == "ldlm":
+            return max(5, self.ldlm_keepalive_seconds + self.ldlm_keepalive_timeout_seconds)
+        return self.dead_peer_seconds
 
     @property
     def tls_sockets(self) -> frozenset[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import NamedTuple, cast
 
-from glockd.config import SOCKETS, Config, StartError
-from glockd.doors import Answers
+from glockd.config import SOCKETS, Config, StartError, flag
+from glockd.doors import OPTIONAL, Answers
 from glockd.net.peer import Peer
 from glockd.net.porch import Porch
 from glockd.net.tls import Tls
@@ -19,7 +20,7 @@ from glockd.process.sockets import BACKLOG, UnixSocket, bound_keepalive, inherit
 from glockd.service import Service
 
 # The protocols that are offered in a TLS handshake (RFC 7301, ALPN), by kind of socket; the others negotiate none.
-ALPN: dict[str, Sequence[str]] = {"http": ("http/1.1",)}
+ALPN: dict[str, Sequence[str]] = {"http": ("http/1.1",), "ldlm": ("h2",), "ldlm-rest": ("http/1.1",)}
 
 
 class Listener(NamedTuple):
@@ -119,7 +120,7 @@ class Listening:
         if kind == "unix":
             server = await loop.create_unix_server(self._answers[kind], sock=sock, backlog=BACKLOG)
         else:
-            bound_keepalive(sock, self._config.dead_peer_seconds)
+            bound_keepalive(sock, self._config.dead_peer(kind))
             server = await loop.create_server(self._on_ip(kind), sock=sock, backlog=BACKLOG)
         self.listeners.append(Listener(kind, server))
 
@@ -130,6 +131,25 @@ class Listening:
             return answer
         context = self._tls.context(ALPN.get(kind, ()), verifies=kind in config.tls_client_ca_sockets)
         return partial(Porch, self._service, context, cast(Callable[[], Peer], answer))
+
+    def exposed(self, secrets_of: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
+        """What is to be said of doors that other machines reach without a secret or a client's certificate.
+
+        Args:
+            secrets_of: by the option that names their file.
+        """
+        config = self._config
+        for kind, server in self.listeners:
+            door = next((one for one in OPTIONAL if kind in one.switches), None)
+            knows = config.tls_client_ca and kind in config.tls_sockets & config.tls_client_ca_sockets
+            if door is None or secrets_of[door.secrets] or knows:
+                continue
+            for sock in server.sockets:
+                if not ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
+                    yield (
+                        f"-{kind}: {_name(sock)} lets in everybody who reaches it: "
+                        f"see -{flag(door.secrets)} and -tls-client-ca"
+                    )
 
     def close(self, *, but: str = "") -> None:
         """Listen no more, but on sockets of the kind `but`."""

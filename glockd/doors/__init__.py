@@ -49,7 +49,7 @@ class Door(Protocol):
 
 
 class Optional(NamedTuple):
-    """A door that is built, and imported, only if an option names its address or a socket of its kind is handed over."""
+    """A door that is built, and imported, only if an option names its address, or a socket for it is handed over."""
 
     name: str
     switches: tuple[str, ...]  # those options, which are kinds of sockets too

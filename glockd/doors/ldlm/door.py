@@ -52,7 +52,7 @@ class LdlmDoor:
         self._timer: TimerHandle | None = None
 
     def _refuse(self, ask: Ask) -> Refused | None:
-        is_open = not self._service.policy.door_secrets["ldlm_password_file"]
+        is_open = not self._service.policy.secrets_of["ldlm_password_file"]
         return self._visitors.refuse_call(ask, is_open=is_open)
 
     async def start(self) -> None:

@@ -85,7 +85,7 @@ def _check(policy: Policy, metadata: Metadata) -> None:
     Raises:
         Status: UNAUTHENTICATED.
     """
-    passwords = policy.door_secrets["ldlm_password_file"]
+    passwords = policy.secrets_of["ldlm_password_file"]
     if not passwords:
         return
     given = metadata.get("authorization")

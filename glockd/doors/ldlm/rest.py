@@ -94,13 +94,6 @@ class RestSession(Keeper):
         return False
 
 
-class Route(NamedTuple):
-    """One of the calls."""
-
-    fields: bodies.Fields
-    call: Callable[[Rest, RestSession, Ask, dict[str, str | int]], Reply]
-
-
 class Rest:
     """Answers REST requests.
 
@@ -138,7 +131,7 @@ class Rest:
     # Sessions
 
     def _is_let_in(self, ask: Ask) -> bool:
-        passwords = self._policy.door_secrets["ldlm_password_file"]
+        passwords = self._policy.secrets_of["ldlm_password_file"]
         if not passwords:
             return True
         given = next(iter(ask.headers.get_all("Authorization")), "")
