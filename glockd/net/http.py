@@ -127,7 +127,7 @@ class HttpProtocol(Peer):
     # Peer
 
     def not_tls(self) -> bytes:
-        answer = text("Only TLS is understood here.", 400)
+        answer = text("Only TLS is understood here: this is an HTTP request to an HTTPS server.", 400)
         return head(answer, self._way.clock.date(), old=False, keeps=False) + answer.body
 
     def look(self) -> bool:

@@ -13,8 +13,9 @@ from glockd.doors.ldlm.calls import DOOR
 from glockd.doors.ldlm.keeper import Keeper
 from glockd.doors.ldlm.outcomes import Outcome
 from glockd.net.addresses import ip_address
-from glockd.net.calls import Answer, Code, Metadata, Reply, Status
+from glockd.net.calls import Answer, Code, Handler, Metadata, Reply, Status
 from glockd.net.grpc import GrpcConnection, GrpcServer, Manners
+from glockd.net.health import HEALTH, check_health
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # How far apart a client's pings must be, in seconds.
 PING_SECONDS = 10
+
+SERVICE = "ldlm.LDLM"
 
 
 class GrpcSession(Keeper):
@@ -65,13 +68,10 @@ def server(desk: Desk, traffic: Traffic) -> GrpcServer:
         traffic: counts bytes and connections.
     """
     policy = desk.service.policy
-    return GrpcServer(
-        desk.service,
-        traffic,
-        {f"/ldlm.LDLM/{name}": partial(call, policy) for name, call in CALLS.items()},
-        partial(GrpcSession, desk),
-        manners(policy.config),
-    )
+    calls: dict[str, Handler] = {f"/{SERVICE}/{name}": partial(call, policy) for name, call in CALLS.items()}
+    calls[HEALTH] = _check_health
+    session = partial(GrpcSession, desk)
+    return GrpcServer(desk.service, traffic, calls, session, manners(policy.config), health=False)
 
 
 def manners(config: Config) -> Manners:
@@ -98,6 +98,16 @@ def _check(policy: Policy, metadata: Metadata) -> None:
         problem = "invalid credentials"
     policy.refused["auth"] += 1
     raise Status(Code.UNAUTHENTICATED, problem)
+
+
+def _check_health(session: GrpcSession, metadata: Metadata, message: bytes) -> Answer:
+    """Answer a health check that names this service.
+
+    Of the server as a whole nothing is told: LDLM's has no such service, and its clients are told so.
+    """
+    if not message:
+        return Status(Code.UNIMPLEMENTED, "unknown service grpc.health.v1.Health")
+    return check_health(frozenset((SERVICE,)), session, metadata, message)
 
 
 def _lock(
