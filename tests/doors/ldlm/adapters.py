@@ -6,7 +6,6 @@ import base64
 import http.client
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +145,7 @@ class RestParty:
         self.daemon.sockets.append(connection.sock)
         return connection
 
-    def sends(self, method: str, path: str, body: bytes = b"") -> tuple[int, Mapping[str, str], bytes]:
+    def sends(self, method: str, path: str, body: bytes = b"") -> tuple[int, http.client.HTTPMessage, bytes]:
         """Make a request; status, headers and body of the answer."""
         self.connection.request(method, path, body, self.headers)
         answer = self.connection.getresponse()
