@@ -34,7 +34,8 @@ ORDER = (
     *("reader", "heads", "streams", "http", "http_way", "grpc", "protobuf"),
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),
-    *("store", "web", "site", "app", "handshakes", "metrics", "console"),
+    *("store", "book", "shelf", "values", "file", "checkpoints"),
+    *("web", "site", "app", "handshakes", "metrics", "console"),
     *(
         "process",
         "pidfile",
