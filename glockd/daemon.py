@@ -85,7 +85,7 @@ class Daemon:
         self._inherited = handed_over(config)
         self.book = self._open_book()
         apart = bool(config.http) or any(kind == "http" for kind, _ in self._inherited)
-        sites = Sites(self.service, apart=apart, draining=lambda: self._draining)
+        sites = Sites(self.service, apart=apart, draining=lambda: self._draining, book=self.book)
         self.line = LineDoor(self.service, vocabulary, sites.on_websocket)
         self._doors: list[Door] = [self.line]
         answers = {kind: answer for door in self._doors for kind, answer in door.answers.items()}
