@@ -17,6 +17,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from glockd.core.stats import Durations
 from glockd.notices import CheckpointFailed, Notice, Recording, Unrecorded
@@ -112,7 +113,7 @@ class Book:
         except sqlite3.Error as error:
             raise self._file.refusal(f"{shelf.name}: {error}") from error
 
-    def read(self, query: str, values: Row = ()) -> Iterator[tuple[Value, ...]]:
+    def read(self, query: str, values: Row = ()) -> Iterator[tuple[Any, ...]]:
         """The rows that a query finds: in a door's `start()`, and never later, since everybody waits for the disk.
 
         Args:

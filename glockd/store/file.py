@@ -9,6 +9,7 @@ import sqlite3
 import stat
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from glockd.config import StartError
 
@@ -79,9 +80,6 @@ class RecordsFile:
             check_same_thread=False,
         )
         try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if mode != "wal":
-                raise sqlite3.OperationalError(f"no write-ahead log is possible there, but {mode}")
             connection.execute(f"PRAGMA synchronous = {self._sync}")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute(f"PRAGMA journal_size_limit = {LONGEST_LOG}")
@@ -133,19 +131,33 @@ class RecordsFile:
 
     def _settle_in(self, connection: sqlite3.Connection) -> None:
         """See that the file is sound and one of ours, and make its tables if it is new."""
-        fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        fault = _one(connection, "PRAGMA quick_check(1)")
         if fault != "ok":
             raise self.refusal(f"is damaged: {fault.strip()}")
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if application == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in TABLES:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
-            connection.execute("COMMIT")
-        elif application != APPLICATION:
+        application, version = (
+            _one(connection, "PRAGMA application_id"),
+            _one(connection, "PRAGMA user_version"),
+        )
+        new = application == 0 and _one(connection, "SELECT count(*) FROM sqlite_schema") == 0
+        if application != APPLICATION and not new:
             raise self.refusal("belongs to another program")
-        elif version != FORMAT:
+        if version != FORMAT and not new:
             raise self.refusal(f"has format {version}, and this glockd knows none after {FORMAT}")
+        mode = _one(connection, "PRAGMA journal_mode = WAL")
+        if mode != "wal":
+            raise self.refusal(f"no write-ahead log can be kept there, but: {mode}")
+        if new:
+            self._make_tables(connection)
+
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute("COMMIT")
+
+
+def _one(connection: sqlite3.Connection, query: str) -> Any:
+    """The one value that a query finds."""
+    return connection.execute(query).fetchone()[0]
