@@ -96,6 +96,12 @@ class Config:
     state_dir: str = option(
         "", "folder that remembers how far tokens have come; empty: the clock is trusted", "PATH"
     )
+    records: str = option(
+        "", "file that keeps records over restarts, those of doors that have any; empty: none", "PATH"
+    )
+    records_sync: str = option(
+        "normal", "what a record survives: normal: the end of the daemon; full: that of the machine", "WHEN"
+    )
     auth_file: str = option(
         "",
         "file of secrets, one a line, any of which `auth` must give first",
@@ -286,6 +292,9 @@ class Config:
         for name, check in (("ws-origin", _is_origin), ("ws-host", _is_host_name)):
             wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
             _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
+        _demand(
+            self.records_sync in RECORDS_SYNC, "records-sync", f"must be one of {', '.join(RECORDS_SYNC)}"
+        )
         _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
         _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
         try:
@@ -363,6 +372,7 @@ def words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
+RECORDS_SYNC = ("normal", "full")
 LOG_FORMATS = ("console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

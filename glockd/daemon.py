@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -36,6 +37,9 @@ from glockd.reload import changes
 from glockd.service import Service
 from glockd.tokens import open_tokens
 from glockd.web.site import Sites
+
+if TYPE_CHECKING:
+    from glockd.store.book import Book
 
 # How often the event loop's lag is measured, and the service manager told what goes on, in seconds.
 LAG_SAMPLING = 0.25
@@ -93,12 +97,13 @@ class Daemon:
         sweep = Sweep(loop, lambda: self.service.take_stock())
         self.service = Service(loop, state, policy, Gate(policy), sweep, outbox, logs.say)
         self._inherited = handed_over(config)
+        self.book = self._open_book()
         apart = bool(config.http) or any(kind == "http" for kind, _ in self._inherited)
-        sites = Sites(self.service, apart=apart, draining=lambda: self._draining)
+        sites = Sites(self.service, apart=apart, draining=lambda: self._draining, book=self.book)
         self.line = LineDoor(self.service, vocabulary, sites.on_websocket)
         kinds = {kind for kind, _ in self._inherited}
         wanted = [one for one in OPTIONAL if one.is_wanted(config, kinds)]
-        self._doors: list[Door] = [self.line, *(one.build(self.service) for one in wanted)]
+        self._doors: list[Door] = [self.line, *(one.build(self.service, self.book) for one in wanted)]
         answers = {kind: answer for door in self._doors for kind, answer in door.answers.items()}
         self._http = sites.on_http(self.line.websocket(sites.on_websocket))
         answers["http"] = self._http.protocol
@@ -107,6 +112,14 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._draining = False
         self._pulses: list[Pulse] = []
+
+    def _open_book(self) -> Book | None:
+        if not self.config.records:
+            return None
+        # Not before it is wanted: without records nobody has to load SQLite.
+        from glockd.store.book import Book
+
+        return Book(self.config.records, self.config.records_sync, self._loop, logs.say)
 
     def _complain(self, error: OSError) -> None:
         self._log.error("cannot save the token mark", reason=error.strerror)
@@ -118,10 +131,15 @@ class Daemon:
             StartError: a door or a listener cannot be set up; nothing is left behind but the pid file.
         """
         pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
-        for door in self._doors:
-            await door.start()
-        await self._listening.open(self._inherited)
-        self._expose(self.config, self.service.policy.secrets_of)
+        try:
+            for door in self._doors:
+                await door.start()
+            await self._listening.open(self._inherited)
+            self._expose(self.config, self.service.policy.secrets_of)
+        except StartError:
+            if self.book is not None:
+                self.book.close()
+            raise
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
@@ -234,6 +252,8 @@ class Daemon:
         for pulse in self._pulses:
             pulse.stop()
         self._listening.remove()
+        if self.book is not None:
+            self.book.close()
         if self._token_file is not None:
             self._token_file.close()
 

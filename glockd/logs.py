@@ -14,7 +14,18 @@ from glockd.core.holds import Hold
 from glockd.core.names import shown, text
 from glockd.core.sessions import Session
 from glockd.net.tls import Tls
-from glockd.notices import Connected, Disconnected, Misspoken, Notice, Refusals, Renamed, Stranger
+from glockd.notices import (
+    CheckpointFailed,
+    Connected,
+    Disconnected,
+    Misspoken,
+    Notice,
+    Recording,
+    Refusals,
+    Renamed,
+    Stranger,
+    Unrecorded,
+)
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -104,6 +115,12 @@ def say(notice: Notice) -> None:
             log.info("changed name", session=_who(session), name=_name(session.label))
         case Misspoken(session=session, line=line):
             log.info("invalid command", session=_who(session), line=text(line.strip(b"\0\r\n")))
+        case Unrecorded(reason=reason):
+            log.error("records cannot be written", reason=reason)
+        case Recording(seconds=seconds):
+            log.info("records are written again", after=round(seconds, 3))
+        case CheckpointFailed(reason=reason):
+            log.warning("records are written, but their log cannot be emptied", reason=reason)
         case Record():
             _say_record(notice)
 

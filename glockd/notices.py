@@ -65,8 +65,40 @@ class Stranger:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """Records cannot be written."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Records are written again."""
+
+    seconds: float  # since they were not
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """Records are written, and what they are written into cannot be emptied."""
+
+    reason: str
+
+
 # What lies in the service's outbox: events for the listeners of sessions, and the rest for the log, the history's
 # records among it where they are logged as they happen.
 Notice: TypeAlias = (
-    Event | Record | Connected | Disconnected | Kicked | Renamed | Misspoken | Refusals | Stranger
+    Event
+    | Record
+    | Connected
+    | Disconnected
+    | Kicked
+    | Renamed
+    | Misspoken
+    | Refusals
+    | Stranger
+    | Unrecorded
+    | Recording
+    | CheckpointFailed
 )

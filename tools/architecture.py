@@ -35,7 +35,8 @@ ORDER = (
     *("protobuf", "frames", "headers", "framing", "room", "http2", "calls", "health", "request", "grpc"),
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),
-    *("store", "web", "site", "app", "handshakes", "metrics", "console"),
+    *("store", "book", "shelf", "values", "file", "checkpoints"),
+    *("web", "site", "app", "handshakes", "metrics", "console"),
     *(
         "process",
         "pidfile",

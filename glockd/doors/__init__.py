@@ -16,6 +16,7 @@ from glockd.config import StartError, flag
 if TYPE_CHECKING:
     from glockd.config import Config
     from glockd.service import Handler, Service
+    from glockd.store.book import Book
 
 # Who answers on each kind of socket: makes what moves the bytes of one connection.
 Answers: TypeAlias = Mapping[str, Callable[[], asyncio.Protocol]]
@@ -68,8 +69,12 @@ class Optional(NamedTuple):
             config.addresses(switch) for switch in self.switches
         )
 
-    def build(self, service: Service) -> Door:
+    def build(self, service: Service, book: Book | None) -> Door:
         """Make the door.
+
+        Args:
+            service: the core at work.
+            book: the records, if there are any.
 
         Raises:
             StartError: what it needs is not installed.
@@ -79,7 +84,7 @@ class Optional(NamedTuple):
         except ModuleNotFoundError as error:
             what = f"{error.name} is not installed: pip install 'glockd[{self.extra}]'"
             raise StartError(f"-{flag(self.switches[0])}: {what}") from error
-        door: Door = getattr(found, self.kind)(service)
+        door: Door = getattr(found, self.kind)(service, book)
         return door
 
 

@@ -55,10 +55,15 @@ def health(_: Ask) -> Answer:
     return text("ok")
 
 
-def readiness(draining: Callable[[], bool]) -> Page:
-    """`/readyz`: whether new clients are welcome."""
+def readiness(unready: Callable[[], str]) -> Page:
+    """`/readyz`: whether new clients are welcome.
+
+    Args:
+        unready: why they are not; empty: they are.
+    """
 
     def show(_: Ask) -> Answer:
-        return text("draining", 503) if draining() else text("ready")
+        why = unready()
+        return text(why, 503) if why else text("ready")
 
     return Page(show, guarded=False)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from glockd.core.locks import LockTable
     from glockd.core.state import State
     from glockd.policy import Policy
+    from glockd.store.book import Book
 
 # Buckets shown: up to 2**25 ms, about nine hours. What took longer is in +Inf.
 SHOWN = 26
@@ -34,16 +35,23 @@ class Metrics:
         state: what is shown.
         policy: whose refusals are shown.
         now: monotonic seconds.
-        draining: whether the daemon is about to stop.
+        unready: why new clients are not welcome; empty: they are.
+        book: the records, if there are any.
     """
 
     def __init__(
-        self, state: State, policy: Policy, now: Callable[[], float], draining: Callable[[], bool]
+        self,
+        state: State,
+        policy: Policy,
+        now: Callable[[], float],
+        unready: Callable[[], str],
+        book: Book | None = None,
     ) -> None:
         self._state = state
         self._policy = policy
         self._now = now
-        self._draining = draining
+        self._unready = unready
+        self._book = book
         self._registry: CollectorRegistry | None = None
         self._versions: dict[str, str] = {}
 
@@ -82,6 +90,7 @@ class Metrics:
         yield from self._connections()
         yield from self._tables()
         yield from self._durations()
+        yield from self._records()
         yield from self._process()
 
     def _commands(self) -> Iterator[Metric]:
@@ -151,11 +160,23 @@ class Metrics:
         lag = {"": state.stats.lag}
         yield _histogram("event_loop_lag_seconds", "How late the event loop came to a timer.", "", lag)
 
+    def _records(self) -> Iterator[Metric]:
+        book = self._book
+        if book is None:
+            return
+        yield _gauge("records_failing", "1 while records cannot be written.", bool(book.trouble))
+        yield _counter("records_written", "Rows written or deleted.", book.writes)
+        commits = {"": book.commits}
+        yield _histogram("records_commit_seconds", "How long everybody waited for a commit.", "", commits)
+        checkpoints = {"": book.checkpoints}
+        does = "How long checkpoints took, in a thread of their own."
+        yield _histogram("records_checkpoint_seconds", does, "", checkpoints)
+
     def _process(self) -> Iterator[Metric]:
         build = _family_of_gauges("build_info", "What is running.", tuple(self._versions))
         build.add_metric(tuple(self._versions.values()), 1)
         yield build
-        yield _gauge("ready", "1 while new clients are welcome, 0 while draining.", not self._draining())
+        yield _gauge("ready", "1 while new clients are welcome, as /readyz says.", not self._unready())
         lost = self._policy.lost_log_lines()
         yield _counter("lost_log_lines", "Lines of the log that nobody took in time.", lost)
         ends = dict(self._policy.certificate_ends())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from glockd.net.answers import Refused
 from glockd.net.exchange import Ask
@@ -16,6 +17,9 @@ from glockd.web import app, console
 from glockd.web.handshakes import Handshakes
 from glockd.web.metrics import Metrics
 
+if TYPE_CHECKING:
+    from glockd.store.book import Book
+
 
 class Sites:
     """What is answered to HTTP requests.
@@ -24,12 +28,16 @@ class Sites:
         service: the core at work.
         apart: whether all pages are on an HTTP port of its own.
         draining: whether the daemon is about to stop.
+        book: the records, if there are any.
     """
 
-    def __init__(self, service: Service, *, apart: bool, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, service: Service, *, apart: bool, draining: Callable[[], bool], book: Book | None
+    ) -> None:
         self._service = service
         self._draining = draining
         self._visitors = Visitors.of(service.policy.config, self._tell)
+        self._book = book
         pages = self._pages()
         self._site = app.Site(pages, self._secrets)
         on_websocket = app.Site({}, self._secrets) if apart else self._site
@@ -55,14 +63,21 @@ class Sites:
             pages["/"] = console.page(console.content())
         if config.health:
             pages["/healthz"] = app.Page(app.health, guarded=False)
-            pages["/readyz"] = app.readiness(self._draining)
+            pages["/readyz"] = app.readiness(self._unready)
         if config.metrics:
-            metrics = Metrics(service.state, service.policy, service.now, self._draining)
+            metrics = Metrics(service.state, service.policy, service.now, self._unready, self._book)
             pages["/metrics"] = app.Page(metrics.show)
             # Not aside: a thread that opens files while descriptors run out takes the one that libuv keeps to turn
             # clients away with, and from then on the loop is busy with nothing.
             metrics.prepare()
         return pages
+
+    def _unready(self) -> str:
+        """Why new clients are not welcome; empty: they are."""
+        if self._draining():
+            return "draining"
+        trouble = self._book.trouble if self._book else ""
+        return trouble and f"records cannot be written: {trouble}"
 
     def _secrets(self) -> tuple[bytes, ...]:
         return self._service.policy.secrets

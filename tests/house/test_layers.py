@@ -36,8 +36,6 @@ PURE = (
     *("core.", "doors.line.wire.", "policy", "notices"),
     *(f"doors.ldlm.{name}" for name in ("calls", "sizes", "outcomes", "bodies", "cookies", "messages")),
 )
-    f"doors.ldlm.{name}" for name in ("calls", "sizes", "outcomes", "bodies", "cookies", "messages")
-)
 IMPURE = {"asyncio", "socket", "ssl", "selectors", "time", "datetime", "threading", "logging", "structlog"}
 IMPURE |= {"os", "sys", "io", "subprocess", "random", "secrets", "uvloop", "websockets", "prometheus_client"}
 

@@ -116,7 +116,7 @@ class GrpcClient:
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == HEADERS:
-            self._headers[stream] |= {one[0]: one[1] for one in self._decoder.decode(payload)}
+            self._headers[stream] |= {str(name): str(value) for name, value in self._decoder.decode(payload)}
         elif kind == DATA:
             self._bodies[stream] += payload
         elif kind in (SETTINGS, PING) and not flags & ACK:

@@ -205,7 +205,7 @@ def test_openmetrics_for_those_who_ask(daemon: Glockd) -> None:
 
 
 def metrics_of(state: State, now: float = 0.0) -> dict[str, float]:
-    page = Metrics(state, Policy(), lambda: now, lambda: False).show(Ask("GET", "/metrics"))
+    page = Metrics(state, Policy(), lambda: now, lambda: "").show(Ask("GET", "/metrics"))
     return samples(bytes(page.body).decode())
 
 

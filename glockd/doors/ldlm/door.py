@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from glockd.doors import Answers
     from glockd.net.answers import Refused
     from glockd.service import Handler, Service
+    from glockd.store.book import Book
 
 # LDLM's server sets no limit to a body; 6 MB have been seen to work there.
 LIMITS = Limits(head=LARGEST_HEAD, body=8 << 20)
@@ -34,12 +35,13 @@ class LdlmDoor:
 
     Args:
         service: the core at work.
+        book: the records, if there are any.
     """
 
     name = DOOR
     verbs: Mapping[bytes, Handler] = MappingProxyType({})
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, book: Book | None) -> None:
         self._service = service
         self._visitors = Visitors.of(service.policy.config)
         self._desk = Desk(service)

@@ -41,7 +41,7 @@ def owner(state: State) -> Owner:
 
 def shown(state: State) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
     """Every metric with its labels."""
-    metrics = Metrics(state, Policy(), lambda: 5.0, lambda: False)
+    metrics = Metrics(state, Policy(), lambda: 5.0, lambda: "")
     metrics._load()
     return {
         (sample.name, tuple(sample.labels.items()), sample.value)
