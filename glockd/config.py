@@ -229,6 +229,9 @@ class Config:
     ldlm_keep_on_disconnect: bool = option(
         False, "keep LDLM locks when their connection or REST session ends, until they are unlocked"
     )
+    ldlm_keep_over_restart: bool = option(
+        False, "keep LDLM locks over a restart, in -records, with -ldlm-default-lease-seconds"
+    )
     ldlm_keepalive_seconds: int = option(
         60, "ping an LDLM gRPC client that is silent for so long", "SECONDS", within=(1, DAY), reloads=True
     )
@@ -292,6 +295,11 @@ class Config:
         for name, check in (("ws-origin", _is_origin), ("ws-host", _is_host_name)):
             wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
             _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
+        _demand(
+            bool(self.records) or not self.ldlm_keep_over_restart,
+            "ldlm-keep-over-restart",
+            "means nothing without -records",
+        )
         _demand(
             self.records_sync in RECORDS_SYNC, "records-sync", f"must be one of {', '.join(RECORDS_SYNC)}"
         )

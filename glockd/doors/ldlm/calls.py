@@ -145,6 +145,10 @@ class Calls:
         """Whether a hold has not ended yet."""
         return self._table.find(hold.name, hold.key) is hold
 
+    def size_of(self, hold: Hold) -> int:
+        """The size of the lock of a hold in force."""
+        return 1 if hold.weight == WHOLE else self.sizes.get(hold.name) or 1
+
     def note_end(self, hold: Hold, why: str) -> None:
         """Remember why a hold has ended without a call for it, for whoever asks for it by its key.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from glockd.config import Config
     from glockd.doors import Answers
+    from glockd.doors.ldlm.records import Records
     from glockd.net.answers import Refused
     from glockd.service import Handler, Service
     from glockd.store.book import Book
@@ -44,7 +45,7 @@ class LdlmDoor:
     def __init__(self, service: Service, book: Book | None) -> None:
         self._service = service
         self._visitors = Visitors.of(service.policy.config)
-        self._desk = Desk(service)
+        self._desk = Desk(service, _records(service.policy.config, book))
         traffic = service.state.stats.traffic
         self._grpc = grpc.server(self._desk, traffic.setdefault("ldlm", Traffic()))
         self._rest = Rest(self._desk)
@@ -58,7 +59,12 @@ class LdlmDoor:
         return self._visitors.refuse_call(ask, is_open=is_open)
 
     async def start(self) -> None:
-        """Begin to forget, now and then, the sizes of locks that nobody uses."""
+        """Put back what outlived the last run, and begin to forget, now and then, the sizes of unused locks.
+
+        Raises:
+            StartError: it cannot be read.
+        """
+        self._desk.restore()
         self._wait_to_collect()
 
     def reload(self, config: Config) -> None:
@@ -73,6 +79,7 @@ class LdlmDoor:
         """
         if self._timer is not None:
             self._timer.cancel()
+        self._desk.freeze()
         self._rest.end("shutdown")
         await self._grpc.drain(deadline)
         await self._way.drain(deadline)
@@ -88,3 +95,12 @@ class LdlmDoor:
     def _wait_to_collect(self) -> None:
         seconds = self._service.policy.config.ldlm_gc_seconds
         self._timer = self._service.loop.call_later(seconds, self._collect)
+
+
+def _records(config: Config, book: Book | None) -> Records | None:
+    if book is None or not config.ldlm_keep_over_restart:
+        return None
+    # Not before it is wanted: without records nobody has to load SQLite.
+    from glockd.doors.ldlm.records import Records
+
+    return Records(book)

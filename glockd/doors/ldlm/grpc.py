@@ -5,13 +5,13 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from glockd.core.sessions import Concurrent, Owner
 from glockd.doors.ldlm import messages
 from glockd.doors.ldlm.calls import DOOR
 from glockd.doors.ldlm.keeper import Keeper
-from glockd.doors.ldlm.outcomes import Outcome
+from glockd.doors.ldlm.outcomes import NotRecorded, Outcome
 from glockd.net.addresses import ip_address
 from glockd.net.calls import Answer, Code, Handler, Metadata, Reply, Status
 from glockd.net.grpc import GrpcConnection, GrpcServer, Manners
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PING_SECONDS = 10
 
 SERVICE = "ldlm.LDLM"
+
+Call: TypeAlias = "Callable[[Policy, GrpcSession, Metadata, bytes], Answer | Future[Answer]]"
 
 
 class GrpcSession(Keeper):
@@ -68,7 +70,9 @@ def server(desk: Desk, traffic: Traffic) -> GrpcServer:
         traffic: counts bytes and connections.
     """
     policy = desk.service.policy
-    calls: dict[str, Handler] = {f"/{SERVICE}/{name}": partial(call, policy) for name, call in CALLS.items()}
+    calls: dict[str, Handler] = {
+        f"/{SERVICE}/{name}": partial(_answer, call, policy) for name, call in CALLS.items()
+    }
     calls[HEALTH] = _check_health
     session = partial(GrpcSession, desk)
     return GrpcServer(desk.service, traffic, calls, session, manners(policy.config), health=False)
@@ -100,6 +104,15 @@ def _check(policy: Policy, metadata: Metadata) -> None:
     raise Status(Code.UNAUTHENTICATED, problem)
 
 
+def _answer(
+    call: Call, policy: Policy, session: GrpcSession, metadata: Metadata, message: bytes
+) -> Answer | Future[Answer]:
+    try:
+        return call(policy, session, metadata, message)
+    except NotRecorded as error:
+        return Status(Code.UNAVAILABLE, str(error))
+
+
 def _check_health(session: GrpcSession, metadata: Metadata, message: bytes) -> Answer:
     """Answer a health check that names this service.
 
@@ -121,18 +134,22 @@ def _lock(
     )
 
 
-def _try_lock(policy: Policy, session: GrpcSession, metadata: Metadata, message: bytes) -> Answer:
+def _try_lock(
+    policy: Policy, session: GrpcSession, metadata: Metadata, message: bytes
+) -> Answer | Future[Answer]:
     fields = messages.read(messages.TRY_LOCK_REQUEST, message)
     _check(policy, metadata)
     name, lease = fields["name"], fields["lock_timeout_seconds"] or 0
-    return _locked(name, session.desk.try_lock(session, name, fields["size"], lease))
+    return session.desk.try_lock(session, name, fields["size"], lease, partial(_locked, name))
 
 
-def _unlock(policy: Policy, session: GrpcSession, metadata: Metadata, message: bytes) -> Answer:
+def _unlock(
+    policy: Policy, session: GrpcSession, metadata: Metadata, message: bytes
+) -> Answer | Future[Answer]:
     fields = messages.read(messages.UNLOCK_REQUEST, message)
     _check(policy, metadata)
-    outcome = session.desk.unlock(fields["name"], fields["key"])
-    return _explained(outcome, messages.unlocked(outcome, fields["name"]))
+    name = fields["name"]
+    return session.desk.unlock(name, fields["key"], partial(_unlocked, name))
 
 
 def _renew(policy: Policy, session: GrpcSession, metadata: Metadata, message: bytes) -> Answer:
@@ -149,11 +166,15 @@ def _locked(name: bytes, outcome: Outcome) -> Answer:
     return _explained(outcome, answer)
 
 
+def _unlocked(name: bytes, outcome: Outcome) -> Answer:
+    return _explained(outcome, messages.unlocked(outcome, name))
+
+
 def _explained(outcome: Outcome, answer: bytes) -> Answer:
     return Reply(answer, ((b"glockd-why", outcome.why.encode()),)) if outcome.why else answer
 
 
-CALLS: Mapping[str, Callable[[Policy, GrpcSession, Metadata, bytes], Any]] = {
+CALLS: Mapping[str, Call] = {
     "Lock": _lock,
     "TryLock": _try_lock,
     "Unlock": _unlock,

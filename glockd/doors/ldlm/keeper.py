@@ -1,7 +1,11 @@
 """The listener of one session: what it waits for, and how it ends.
 
-A session is *here* until `leave`: its client may ask for more. What a session has that is not here any more ends at
-once, or, with `-ldlm-keep-on-disconnect`, by Unlock, by the end of a lease or by `kick`; its waits always end.
+A session is here until `leave`: its client may ask for more. What a session has that is not here any more ends at once,
+or, with `-ldlm-keep-on-disconnect`, by Unlock, by the end of a lease or by `kick`; its waits always end.
+
+field    set by                        what then holds
+how      `leave`, `outlive`            it is not here any more: what is granted to it is given on
+_stays   `leave` behind the last wait  only its holds are left, and with the last of them it ends
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from glockd.core.history import CANCELLED, KICKED, ORPHANED
-from glockd.doors.ldlm.calls import MOST_ENDED
 from glockd.service import HOLDS_A_TURN
 
 if TYPE_CHECKING:
@@ -29,34 +32,49 @@ SESSION_ENDED = "session ended"
 
 
 class Wait(asyncio.Future[T]):
-    """The answer to a Lock that stands in line.
+    """The answer to a call that takes or may take a lock, and is not answered at once.
 
-    To cancel it gives the place in line up, and the lock too if that has been granted in this very turn of the loop:
+    To cancel it gives the place in line up, and the lock too if that has been granted and not been answered:
     whoever cancels it will not hear of it any more.
 
     Args:
         keeper: whose it is.
-        waiter: its place in line.
-        lease: seconds from the grant; 0 for none.
         render: makes the answer of the outcome.
+        waiter: its place in line, if it has one.
+        lease: seconds from the grant; 0 for none.
     """
 
-    def __init__(self, keeper: Keeper, waiter: Waiter, lease: int, render: Callable[[Outcome], T]) -> None:
+    def __init__(
+        self, keeper: Keeper, render: Callable[[Outcome], T], waiter: Waiter | None = None, lease: int = 0
+    ) -> None:
         super().__init__(loop=keeper.desk.service.loop)
         self._keeper = keeper
+        self._render = render
         self._waiter = waiter
         self._lease = lease
-        self._render = render
         self._hold: Hold | None = None
 
     def grant(self, hold: Hold) -> None:
         """Its turn has come."""
-        self._hold = hold
-        self.set_result(self._render(self._keeper.desk.granted(hold, self._lease)))
+        desk = self._keeper.desk
+        outcome = desk.granted(hold, self._lease)
+        if desk.records is None:
+            self.resolve(outcome)
+        else:
+            self.resolve_later(outcome)
 
     def resolve(self, outcome: Outcome) -> None:
-        """It has ended in vain."""
-        self.set_result(self._render(outcome))
+        """Answer, unless it has been given up."""
+        self._hold = outcome.hold
+        if not self.done():
+            self.set_result(self._render(outcome))
+
+    def resolve_later(self, outcome: Outcome) -> None:
+        """Answer when that is recorded."""
+        records = self._keeper.desk.records
+        assert records is not None
+        self._hold = outcome.hold
+        records.then(lambda: self.resolve(outcome))
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give it up."""
@@ -79,8 +97,8 @@ class Keeper:
         self.desk = desk
         self.session = session
         self.waits: dict[Waiter, Wait[Any]] = {}
-        self.how = ""  # it left; empty while it is here
-        self._stays = False  # it has left, its waits have ended, and what it holds outlives it
+        self.how = ""
+        self._stays = False
         desk.service.admit(session, self)
 
     # Listener
@@ -92,7 +110,7 @@ class Keeper:
             wait.grant(event.hold)
         else:
             # Nobody waits for it any more, and nothing may be booked on who is gone.
-            self.desk.drop(event.hold, self.how)
+            self.desk.drop(event.hold, ORPHANED, self.how)
 
     def timed_out(self, waiter: Waiter) -> None:
         """A waiter's time was up."""
@@ -118,16 +136,17 @@ class Keeper:
         """End what carries the session, and the session with it."""
         self.leave(how)
 
-    def give_up(self, waiter: Waiter, hold: Hold | None) -> None:
+    def give_up(self, waiter: Waiter | None, hold: Hold | None) -> None:
         """The client does not wait for an answer any more.
 
         Args:
-            hold: what it has come by in this turn of the loop.
+            waiter: its place in line.
+            hold: what it has come by.
         """
         if hold is not None:
-            self.desk.drop(hold, self.how)
+            self.desk.drop(hold, ORPHANED, self.how)
             self.desk.service.settle()
-        elif self.waits.pop(waiter, None) is not None:
+        elif waiter is not None and self.waits.pop(waiter, None) is not None:
             self.desk.withdraw(waiter, CANCELLED)
             self.desk.service.settle()
 
@@ -140,7 +159,7 @@ class Keeper:
         self.how = how
         self.waits = {}
         if self.desk.keeps and how not in (KICKED, SHUTDOWN):
-            self._stay()
+            self._end_waits(self._stay)
         else:
             self._part(how)
 
@@ -161,19 +180,38 @@ class Keeper:
     # Inside
 
     def _stay(self) -> None:
-        """End all waits, in several turns if they are very many; the holds stay."""
-        for waiter in list(islice(reversed(self.session.waiters), HOLDS_A_TURN)):
-            self.desk.withdraw(waiter, ORPHANED, self.how)
-        self.desk.service.settle()
-        if self.session.waiters:
-            self.desk.service.loop.call_soon(self._stay)
-        else:
-            self._stays = True
-            self.look()
+        self._stays = True
+        self.look()
 
     def _part(self, how: str) -> None:
-        why = KICKED if how == KICKED else SESSION_ENDED
-        for hold in islice(self.session.holds, MOST_ENDED):
-            self.desk.ended(hold, why)
+        self.how = how
         self._stays = False
-        self.desk.service.part(self.session, how)
+        if self.desk.records is None or how == SHUTDOWN:
+            self.desk.parting(self.session, how)
+            self.desk.service.part(self.session, how)
+        else:
+            self._end_waits(self._end_holds)
+
+    def _end_waits(self, then: Callable[[], None]) -> None:
+        """End all waits, the latest first, in several turns if they are very many."""
+        service = self.desk.service
+        for waiter in list(islice(reversed(self.session.waiters), HOLDS_A_TURN)):
+            self.desk.withdraw(waiter, ORPHANED, self.how)
+        service.settle()
+        if self.session.waiters:
+            service.loop.call_soon(self._end_waits, then)
+        else:
+            then()
+
+    def _end_holds(self) -> None:
+        """End all holds, and their records; some a turn."""
+        service = self.desk.service
+        why = KICKED if self.how == KICKED else ORPHANED
+        for hold in list(islice(self.session.holds, HOLDS_A_TURN)):
+            self.desk.ended(hold, KICKED if why is KICKED else SESSION_ENDED)
+            self.desk.drop(hold, why, self.how)
+        service.settle()
+        if self.session.holds:
+            service.loop.call_soon(self._end_holds)
+        else:
+            service.part(self.session, self.how)

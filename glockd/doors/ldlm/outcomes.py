@@ -31,6 +31,10 @@ class Problem(NamedTuple):
     message: str
 
 
+class NotRecorded(Exception):
+    """Records cannot be written, so nothing that would change them is done; the text says why."""
+
+
 class Outcome(NamedTuple):
     """What has come of a call."""
 

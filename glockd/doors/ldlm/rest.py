@@ -22,7 +22,7 @@ from glockd.doors.ldlm import bodies
 from glockd.doors.ldlm.calls import DOOR
 from glockd.doors.ldlm.cookies import FORGET, Cookies, session_id
 from glockd.doors.ldlm.keeper import Keeper
-from glockd.doors.ldlm.outcomes import Code, Outcome, Problem
+from glockd.doors.ldlm.outcomes import Code, NotRecorded, Outcome, Problem
 from glockd.net.exchange import Answer, Ask
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Rest:
         self.sessions[name] = RestSession(self, name, next(self._numbers))
         return Answer(201, (JSON, self._cookie(name)), b'{"session_id": "%b"}' % name.encode())
 
-    def _close(self, ask: Ask) -> Answer:
+    def _close(self, ask: Ask) -> Reply:
         name = session_id(ask.headers.get_all("Cookie"))
         if name is None:
             return Answer(500, (PLAIN,), NO_COOKIE_TO_DELETE)
@@ -159,7 +159,8 @@ class Rest:
         if session is None:
             return Answer(409, (PLAIN,), NO_SESSION_TO_DELETE)
         session.end("closed")
-        return Answer(200, (JSON, ("Set-Cookie", FORGET)), b'{"session_id": ""}')
+        answer = Answer(200, (JSON, ("Set-Cookie", FORGET)), b'{"session_id": ""}')
+        return self.desk.recorded(lambda: answer)
 
     def _with_session(self, path: str, ask: Ask) -> Reply:
         name = session_id(ask.headers.get_all("Cookie"))
@@ -178,6 +179,8 @@ class Rest:
         try:
             _check_headers(ask)
             return call(self, session, name, ask)
+        except NotRecorded as error:
+            return Answer(503, (JSON, cookie), bodies.gateway(14, str(error)))
         except ValueError as error:
             return Answer(400, (JSON, cookie), bodies.gateway(3, str(error)))
 
@@ -191,21 +194,23 @@ class Rest:
         fields = bodies.read(ask.body, bodies.LOCK)
         name, size, lease = fields.get("name", ""), fields.get("size"), fields.get("lease", 0)
         wait = _seconds_to_wait(ask.query)
-        if not wait:
-            outcome = self.desk.try_lock(session, name.encode(), size, lease)
-            return self._answer(cookie, outcome, bodies.locked(outcome, name))
 
         def render(outcome: Outcome) -> Answer:
             session.use()
             return self._answer(cookie, outcome, bodies.locked(outcome, name))
 
+        if not wait:
+            return self.desk.try_lock(session, name.encode(), size, lease, render)
         return self.desk.lock(session, name.encode(), size, lease, wait, render)
 
     def _unlock(self, session: RestSession, cookie: str, ask: Ask) -> Reply:
         fields = bodies.read(ask.body, bodies.UNLOCK)
         name = fields.get("name", "")
-        outcome = self.desk.unlock(name.encode(), fields.get("key", ""))
-        return self._answer(cookie, outcome, bodies.unlocked(outcome, name))
+
+        def render(outcome: Outcome) -> Answer:
+            return self._answer(cookie, outcome, bodies.unlocked(outcome, name))
+
+        return self.desk.unlock(name.encode(), fields.get("key", ""), render)
 
     def _renew(self, session: RestSession, cookie: str, ask: Ask) -> Reply:
         fields = bodies.read(ask.body, bodies.RENEW)

@@ -31,6 +31,11 @@ class Sizes:
     def __len__(self) -> int:
         return len(self._known)
 
+    def get(self, name: bytes) -> int | None:
+        """The size of a lock; None if it is not known."""
+        known = self._known.get(name)
+        return None if known is None else known[0]
+
     def use(self, name: bytes, size: int, now: float) -> bool:
         """Whether `size` is that of the lock; it is from now on if none is known. If not, nothing has changed.
 
