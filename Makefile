@@ -42,6 +42,7 @@ figures: dev
 	GLOCKD_FIGURES=1 $(BIN)/python -m pytest tests/doors/line/test_abuse.py tests/web
 	$(BIN)/python bench/figures.py
 	$(BIN)/python bench/python_client.py
+	$(BIN)/python bench/records.py
 
 
 format: dev
@@ -68,6 +69,7 @@ explore: dev
 bench: dev
 	$(BIN)/python bench/figures.py $(ARGS)
 	$(BIN)/python bench/python_client.py
+	$(BIN)/python bench/records.py
 
 chaos: dev
 	$(BIN)/glockd-tester chaos --seconds 60 $(ARGS)

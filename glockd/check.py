@@ -81,7 +81,7 @@ def _certificates(config: Config, found: Findings) -> None:
 
 def _places(config: Config, found: Findings) -> None:
     """What the daemon writes has a folder that it may write to; as it is for the user who asks."""
-    for name, path in (("unix", config.unix), ("pidfile", config.pidfile)):
+    for name, path in (("unix", config.unix), ("pidfile", config.pidfile), ("records", config.records)):
         if path:
             _expect_folder(name, path, Path(path).parent, found)
     if config.state_dir:
@@ -91,6 +91,8 @@ def _places(config: Config, found: Findings) -> None:
         _expect_folder("state-dir", config.state_dir, folder, found)
     if config.unix and Path(config.unix).exists() and not Path(config.unix).is_socket():
         found.errors.append(f"-unix: {config.unix}: it exists and is no socket")
+    if config.records and Path(config.records).exists() and not Path(config.records).is_file():
+        found.errors.append(f"-records: {config.records}: it exists and is no regular file")
     looks = ("unix-owner", config.unix_owner, pwd.getpwnam), ("unix-group", config.unix_group, grp.getgrnam)
     for name, value, look in looks:
         try:

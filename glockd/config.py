@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
-from urllib.parse import urlsplit
+
+from glockd.sites import bare, is_host_name, is_origin
 
 
 class ConfigError(Exception):
@@ -130,6 +132,11 @@ class Config:
     )
     tls_client_ca_for: str = option(
         "", "kinds of sockets on which clients must have a certificate; empty: all with TLS", "KINDS"
+    )
+    proxy_protocol: str = option(
+        "",
+        "networks of proxies that begin each connection with a PROXY protocol header, by commas; empty: none",
+        "NETWORKS",
     )
     ws_origin: str = option(
         "", "sites whose pages may open a websocket besides the daemon's own, by commas; *: all", "ORIGINS"
@@ -284,17 +291,26 @@ class Config:
                 flag(name),
                 f"{', '.join(strange)}: no kind of socket; there are {', '.join(SOCKETS)}",
             )
+        try:
+            self.proxies  # noqa: B018
+        except ValueError as error:
+            raise ConfigError(f"-proxy-protocol: {error}") from error
         for name in ("http", "ldlm", "ldlm_rest"):
             value = getattr(self, name)
             _, colon, port = value.rpartition(":")
             in_range = bool(colon) and port.isdecimal() and int(port) <= 65535
             _demand(not value or in_range, flag(name), f"{value!r} is not HOST:PORT")
-        for name, check in (("ws-origin", _is_origin), ("ws-host", _is_host_name)):
+        for name, check in (("ws-origin", is_origin), ("ws-host", is_host_name)):
             wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
             _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
         _demand(
             bool(self.records) or not self.ldlm_keep_over_restart,
             "ldlm-keep-over-restart",
+            "means nothing without -records",
+        )
+        _demand(
+            bool(self.records) or self.records_sync != "full",
+            "records-sync",
             "means nothing without -records",
         )
         _demand(
@@ -311,7 +327,7 @@ class Config:
     @property
     def hosts(self) -> list[str]:
         """The addresses to listen on."""
-        return list(dict.fromkeys(map(_bare, words(self.bind))))
+        return list(dict.fromkeys(map(bare, words(self.bind))))
 
     def addresses(self, kind: str) -> list[tuple[str, int]]:
         """Where to listen on sockets of that kind, one of SOCKETS; on the addresses of `bind` if only a port is named.
@@ -322,7 +338,7 @@ class Config:
         if isinstance(value, int):
             return [(one, value) for one in self.hosts] if value else []
         host, _, port = value.rpartition(":")
-        hosts = [_bare(host)] if host else self.hosts
+        hosts = [bare(host)] if host else self.hosts
         return [(one, int(port)) for one in hosts] if port else []
 
     def dead_peer(self, kind: str) -> int:
@@ -330,6 +346,15 @@ class Config:
         if kind == "ldlm":
             return max(5, self.ldlm_keepalive_seconds + self.ldlm_keepalive_timeout_seconds)
         return self.dead_peer_seconds
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The networks from which connections begin with a header of the PROXY protocol.
+
+        Raises:
+            ValueError: one is no network; the text says which. Not after the options have been checked.
+        """
+        return [ip_network(word) for word in words(self.proxy_protocol)]
 
     @property
     def tls_sockets(self) -> frozenset[str]:
@@ -347,29 +372,6 @@ WANTED = {
     "ws-origin": "a site as https://example.org:8443, without a path; nor null, nor *",
     "ws-host": "a name as locks.example.org, without a port; nor *",
 }
-
-
-def _is_origin(word: str) -> bool:
-    """Whether it is what browsers send as Origin (RFC 6454, 7), or stands for such."""
-    if word in ("*", "null"):
-        return True
-    scheme, slashes, site = word.rstrip("/").partition("://")
-    try:
-        parts = urlsplit(f"//{site}")
-        whole = bool(parts.hostname) and parts.netloc == site and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
-    return scheme.lower() in ("http", "https") and bool(slashes) and whole and "@" not in site
-
-
-def _is_host_name(word: str) -> bool:
-    """Whether a daemon can be called so in a URL, its port apart."""
-    return word == "*" or not set(word) & set("/:@[]?# ")
-
-
-def _bare(host: str) -> str:
-    """A host without the brackets that a URL has around an IPv6 address."""
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def words(value: str) -> list[str]:

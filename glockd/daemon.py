@@ -130,8 +130,8 @@ class Daemon:
         Raises:
             StartError: a door or a listener cannot be set up; nothing is left behind but the pid file.
         """
-        pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
         try:
+            pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
             for door in self._doors:
                 await door.start()
             await self._listening.open(self._inherited)
@@ -140,6 +140,7 @@ class Daemon:
             if self.book is not None:
                 self.book.close()
             raise
+        self.service.policy.pages = self._listening.pages
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
@@ -249,6 +250,8 @@ class Daemon:
             await door.drain(deadline)
         self._listening.close()
         await self._http.drain(deadline)
+        self.service.sweep.drop()
+        await asyncio.sleep(0)
         for pulse in self._pulses:
             pulse.stop()
         self._listening.remove()

@@ -12,6 +12,8 @@ from typing import NamedTuple, cast
 
 from glockd.config import SOCKETS, Config, StartError, flag
 from glockd.doors import OPTIONAL, Answers
+from glockd.net.addresses import Callers
+from glockd.net.introduction import Introduction
 from glockd.net.peer import Peer
 from glockd.net.porch import Porch
 from glockd.net.tls import Tls
@@ -50,6 +52,7 @@ class Listening:
         self._service = service
         self._tls = tls
         self._answers = answers
+        self._callers = Callers()
         self._unix_socket: UnixSocket | None = None
         self.listeners: list[Listener] = []
 
@@ -64,20 +67,27 @@ class Listening:
     @property
     def tls(self) -> list[str]:
         """The kinds of sockets with TLS."""
-        if self._tls is None:
-            return []
-        return [kind for kind in self.addresses if kind in self._config.tls_sockets]
+        return [kind for kind in self.addresses if self._has_tls(kind)]
 
     @property
     def console(self) -> str:
-        """The URL of the console page; empty: there is none."""
+        """The URL of the console page, as one says it on this machine; empty: there is none."""
+        return self._pages("localhost") if self._config.console else ""
+
+    @property
+    def pages(self) -> str:
+        """The URL at which HTTP is spoken, as one says it anywhere; empty: it is not."""
+        return self._pages(socket.gethostname())
+
+    def _pages(self, me: str) -> str:
+        """The URL of the pages; `me` is the machine, where they are on all of its addresses."""
         addresses = self.addresses
         kind = "http" if "http" in addresses else "ws"
-        if not self._config.console or kind not in addresses:
+        if kind not in addresses:
             return ""
         host, _, port = addresses[kind][0].rpartition(":")
-        host = "localhost" if host in ("0.0.0.0", "[::]") else host
-        return f"http{'s' if kind in self.tls else ''}://{host}:{port}/"
+        host = me if host in ("0.0.0.0", "[::]") else host
+        return f"http{'s' if self._has_tls(kind) else ''}://{host}:{port}/"
 
     async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
         """Listen on every address that the options name, and on the sockets that were handed over.
@@ -125,12 +135,17 @@ class Listening:
         self.listeners.append(Listener(kind, server))
 
     def _on_ip(self, kind: str) -> Callable[[], asyncio.Protocol]:
-        """Who answers on an IP socket: behind TLS where that is asked for."""
-        config, answer = self._config, self._answers[kind]
-        if self._tls is None or kind not in config.tls_sockets:
-            return answer
-        context = self._tls.context(ALPN.get(kind, ()), verifies=kind in config.tls_client_ca_sockets)
-        return partial(Porch, self._service, context, cast(Callable[[], Peer], answer))
+        """Who answers on an IP socket: behind what a proxy says first, and behind TLS, where that is asked for."""
+        config, answer = self._config, cast(Callable[[], Peer | Porch], self._answers[kind])
+        if self._tls is not None and self._has_tls(kind):
+            context = self._tls.context(ALPN.get(kind, ()), verifies=kind in config.tls_client_ca_sockets)
+            answer = partial(Porch, self._service, context, cast(Callable[[], Peer], answer))
+        if config.proxies:
+            return partial(Introduction, self._service, config.proxies, self._callers, answer)
+        return answer
+
+    def _has_tls(self, kind: str) -> bool:
+        return self._tls is not None and kind in self._config.tls_sockets
 
     def exposed(self, secrets_of: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
         """What is to be said of doors that other machines reach without a secret or a client's certificate.

@@ -31,6 +31,7 @@ Reason: TypeAlias = Literal[
     "auth",
     "tls",
     "http",
+    "proxy",
     "host",
     "origin",
     "cross_site",
@@ -70,6 +71,7 @@ class Policy:
     certificate_ends: Callable[[], Mapping[str, float]] = dict
     # A session with fewer holds needs no check against limits. One comparison on the hot path.
     unchecked: int = UNLIMITED
+    pages: str = ""  # the URL at which HTTP is spoken; none if it is nowhere
     # What was refused, by reason.
     refused: Counter[Reason] = field(default_factory=Counter)
 

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ PATIENCE = 2.0
 
 PING = b"ping\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+# What a proxy says that speaks for itself (PROXY protocol, 2.1).
+FOR_ITSELF = b"PROXY UNKNOWN\r\n"
 
 # Under these names everybody is reached who listens on all addresses.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}
@@ -37,6 +41,9 @@ class Way(NamedTuple):
     kind: str  # tcp, ws, http or unix
     where: tuple[str, int] | str
     tls: bool
+    proxies: Sequence[
+        IPv4Network | IPv6Network
+    ] = ()  # whose connections begin with a header of the PROXY protocol
 
     def __str__(self) -> str:
         where = self.where if isinstance(self.where, str) else f"{self.where[0]} port {self.where[1]}"
@@ -54,7 +61,7 @@ def ways(config: Config) -> Iterator[Way]:
         for host, port in config.addresses(kind):
             if port:  # nobody knows what port 0 has become
                 tls = bool(config.tls_cert) and kind in config.tls_sockets
-                yield Way(kind, (LOOPBACK.get(host, host), port), tls)
+                yield Way(kind, (LOOPBACK.get(host, host), port), tls, tuple(config.proxies))
 
 
 def probe(config: Config) -> str:
@@ -112,7 +119,11 @@ def _ask(way: Way) -> str:
 
 def _connect(way: Way) -> socket.socket:
     if not isinstance(way.where, str):
-        return socket.create_connection(way.where, PATIENCE)
+        sock = socket.create_connection(way.where, PATIENCE)
+        here = ip_address(sock.getsockname()[0])
+        if any(here in network for network in way.proxies):
+            sock.sendall(FOR_ITSELF)
+        return sock
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(PATIENCE)
     try:

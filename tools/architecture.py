@@ -22,6 +22,7 @@ ORDER = (
         "deadlock",
         "locks",
         "state",
+        "sites",
         "config",
         "layers",
         "bounds",
@@ -37,7 +38,7 @@ ORDER = (
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),
     *("ldlm", "outcomes", "sizes", "desk", "keeper", "bodies", "cookies", "rest", "messages", "records"),
-    *("store", "book", "shelf", "values", "file", "checkpoints"),
+    *("store", "book", "shelf", "values", "transaction", "file", "checkpoints"),
     *("web", "site", "app", "handshakes", "metrics", "console"),
     *(
         "process",

@@ -1,104 +1,211 @@
 package glock
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
-	"net/url"
+	"net/netip"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
 // DefaultServer is used where neither the caller nor the environment variable GLOCK_SERVER names a daemon.
 const DefaultServer = "tcp://127.0.0.1:9999"
 
+// blank is the white space that may surround an address.
+const blank = " \t\n\v\f\r"
+
+var (
+	// ports are those that an address may leave out.
+	ports = map[string]int{"tcp": 9999, "tls": 9999, "ws": 9998, "wss": 9998}
+
+	hostName  = regexp.MustCompile(`^[0-9A-Za-z._-]+$`)
+	number    = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
+	plainPath = regexp.MustCompile(`^[!-~]*$`)
+)
+
+// What can be wrong with an address, in the words of all clients: ../addresses.json has them.
+var (
+	errEmpty     = errors.New("it is empty")
+	errEmptyOne  = errors.New("one of several servers is empty")
+	errTwice     = errors.New("a server is named twice")
+	errSeveral   = errors.New("this client takes one server, not several")
+	errScheme    = errors.New("it begins with none of tcp:// unix:// tls:// ws:// wss://")
+	errUnix      = errors.New("a Unix socket is unix:///absolute/path")
+	errSecret    = errors.New("the secret belongs in GLOCK_SECRET, not in the address")
+	errFragment  = errors.New("a # means nothing in an address")
+	errNoHost    = errors.New("the host is missing")
+	errBrackets  = errors.New("an IPv6 address stands in brackets, as in [::1]:9999")
+	errHost      = errors.New("the host is no name or address")
+	errPort      = errors.New("the port is no number from 1 to 65535")
+	errPath      = errors.New("no path belongs behind the host")
+	errBlankPath = errors.New("the path has to be plain ASCII without blanks")
+	errNoOptions = errors.New("only tls:// and wss:// take options")
+	errKeyNoCert = errors.New("the option key needs cert")
+)
+
 // address is what a server's name says.
 type address struct {
-	network, where string
-	tls            *tls.Config // nil: none
+	kind    string // tcp, unix, tls, ws or wss
+	host    string
+	port    int
+	path    string // of a Unix socket, or behind a websocket's host
+	options map[string]string
 }
 
-// parse takes tcp://host:port, unix:///path or tls://host:port?ca=FILE&cert=FILE&key=FILE&host=NAME apart. An empty server
-// means GLOCK_SERVER, then DefaultServer.
-func parse(server string) (address, error) {
+// String is the canonical spelling, without options.
+func (a address) String() string {
+	if a.kind == "unix" {
+		return "unix://" + a.path
+	}
+	return a.kind + "://" + net.JoinHostPort(a.host, strconv.Itoa(a.port)) + a.path
+}
+
+// configured is the address that server says; "" means GLOCK_SERVER, then DefaultServer.
+func configured(server string) (address, error) {
 	if server == "" {
 		server = os.Getenv("GLOCK_SERVER")
-	}
-	if server == "" {
-		server = DefaultServer
-	}
-	if path, found := cut(server, "unix://"); found && path != "" {
-		return address{network: "unix", where: path}, nil
-	}
-	if where, found := cut(server, "tcp://"); found {
-		if _, _, err := net.SplitHostPort(where); err != nil {
-			return address{}, fmt.Errorf("glock: server %q: %w", server, err)
+		if strings.Trim(server, blank) == "" {
+			server = DefaultServer
 		}
-		return address{network: "tcp", where: where}, nil
 	}
-	if strings.HasPrefix(server, "tls://") {
-		found, err := parseTLS(server)
-		if err != nil {
-			return address{}, fmt.Errorf("glock: server %q: %w", server, err)
-		}
-		return found, nil
+	found, err := parseAll(server)
+	if err == nil && len(found) > 1 {
+		err = errSeveral
 	}
-	return address{}, fmt.Errorf("glock: server %q: want tcp://host:port, tls://host:port or unix:///path", server)
+	if err == nil && (found[0].kind == "ws" || found[0].kind == "wss") {
+		err = fmt.Errorf("this client does not speak %s://", found[0].kind)
+	}
+	if errors.Is(err, errSecret) {
+		return address{}, fmt.Errorf("glock: server: %w", err) // it is not to be shown
+	}
+	if err != nil {
+		return address{}, fmt.Errorf("glock: server %q: %w", server, err)
+	}
+	return found[0], nil
 }
 
-func parseTLS(server string) (address, error) {
-	parts, err := url.Parse(server)
+// parseAll takes one address, or several with commas between them.
+func parseAll(server string) ([]address, error) {
+	parts := strings.Split(server, ",")
+	found, seen := make([]address, 0, len(parts)), map[string]bool{}
+	for _, part := range parts {
+		one, err := parse(strings.Trim(part, blank))
+		if errors.Is(err, errEmpty) && len(parts) > 1 {
+			return nil, errEmptyOne
+		}
+		if err != nil {
+			return nil, err
+		}
+		if seen[one.String()] {
+			return nil, errTwice
+		}
+		seen[one.String()] = true
+		found = append(found, one)
+	}
+	return found, nil
+}
+
+// parse takes one address without white space around it.
+func parse(server string) (address, error) {
+	scheme, rest, isURL := strings.Cut(server, "://")
+	scheme = strings.ToLower(scheme)
+	switch {
+	case server == "":
+		return address{}, errEmpty
+	case server[0] == '/':
+		return unix(server)
+	case isURL && scheme == "unix":
+		return unix(rest)
+	case isURL && ports[scheme] == 0:
+		return address{}, errScheme
+	case isURL:
+		return remote(scheme, rest)
+	case len(server) >= len("unix:") && strings.EqualFold(server[:len("unix:")], "unix:"):
+		return unix(server[len("unix:"):])
+	default:
+		return remote("tcp", server)
+	}
+}
+
+func unix(path string) (address, error) {
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "\x00") {
+		return address{}, errUnix
+	}
+	return address{kind: "unix", path: path}, nil
+}
+
+// remote takes HOST[:PORT][/PATH][?OPTIONS].
+func remote(kind, rest string) (address, error) {
+	before, query, hasQuery := strings.Cut(rest, "?")
+	place, path, hasPath := strings.Cut(before, "/")
+	if strings.Contains(before, "@") {
+		return address{}, errSecret
+	}
+	if strings.Contains(rest, "#") {
+		return address{}, errFragment
+	}
+	host, port, err := hostPort(place, ports[kind])
 	if err != nil {
 		return address{}, err
 	}
-	if _, _, err := net.SplitHostPort(parts.Host); err != nil {
-		return address{}, err
+	found := address{kind: kind, host: host, port: port}
+	if kind == "ws" || kind == "wss" {
+		found.path = "/" + path
+	} else if hasPath && path != "" {
+		return address{}, errPath
 	}
-	options, err := url.ParseQuery(parts.RawQuery)
-	if err != nil {
-		return address{}, err
+	if !plainPath.MatchString(found.path) {
+		return address{}, errBlankPath
 	}
-	for option := range options {
-		if !strings.Contains(" ca cert key host ", " "+option+" ") {
-			return address{}, fmt.Errorf("unknown option %q", option)
+	if hasQuery {
+		if kind != "tls" && kind != "wss" {
+			return address{}, errNoOptions
 		}
+		found.options, err = parseOptions(query)
 	}
-	config := &tls.Config{ServerName: parts.Hostname(), MinVersion: tls.VersionTLS12}
-	if name := options.Get("host"); name != "" {
-		config.ServerName = name
-	}
-	if file := options.Get("ca"); file != "" {
-		authorities, err := os.ReadFile(file)
-		if err != nil {
-			return address{}, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(authorities) {
-			return address{}, fmt.Errorf("%s holds no certificate", file)
-		}
-	}
-	if certificate := options.Get("cert"); certificate != "" {
-		key := options.Get("key")
-		if key == "" {
-			key = certificate // both may be in one file
-		}
-		pair, err := tls.LoadX509KeyPair(certificate, key)
-		if err != nil {
-			return address{}, err
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return address{"tcp", parts.Host, config}, nil
+	return found, err
 }
 
-// dial connects.
-func (a address) dial(ctx context.Context) (net.Conn, error) {
-	if a.tls != nil {
-		return (&tls.Dialer{NetDialer: dialer(), Config: a.tls}).DialContext(ctx, a.network, a.where)
+// hostPort takes HOST[:PORT]; without a port it is usual.
+func hostPort(place string, usual int) (host string, port int, err error) {
+	host, digits, hasPort := strings.Cut(place, ":")
+	switch {
+	case strings.HasPrefix(place, "["):
+		inside, behind, closed := strings.Cut(place[1:], "]")
+		if !closed || !isIPv6(inside) || behind != "" && behind[0] != ':' {
+			return "", 0, errHost
+		}
+		ip, zone, hasZone := strings.Cut(inside, "%")
+		host = strings.ToLower(ip)
+		if hasZone {
+			host += "%" + zone // names of interfaces have cases
+		}
+		digits, hasPort = cut(behind, ":")
+	case strings.Contains(digits, ":") && !strings.ContainsAny(place, "[]"):
+		return "", 0, errBrackets
+	case host == "" && !strings.Contains(place, "]"):
+		return "", 0, errNoHost
+	case !hostName.MatchString(host):
+		return "", 0, errHost
+	default:
+		host = strings.ToLower(host)
 	}
-	return dialer().DialContext(ctx, a.network, a.where)
+	if !hasPort {
+		return host, usual, nil
+	}
+	port, err = strconv.Atoi(digits)
+	if err != nil || !number.MatchString(digits) || port > 65535 {
+		return "", 0, errPort
+	}
+	return host, port, nil
+}
+
+func isIPv6(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.Is6() && (ip.Zone() == "" || hostName.MatchString(ip.Zone()))
 }
 
 // cut is strings.CutPrefix, which came with Go 1.20.

@@ -15,6 +15,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
 // maxIdle is how many connections without a lock a Client keeps for later.
@@ -25,22 +26,27 @@ type Client struct {
 	// Server is the daemon's address as for Connect; "" means the environment variable GLOCK_SERVER, and without that
 	// DefaultServer.
 	Server string
-	// Secret is presented to a daemon that wants one.
+	// Secret is presented to a daemon that wants one; "" means the environment variable GLOCK_SECRET, and without that none.
 	Secret string
 	// Name is what each connection calls itself in the daemon's listings; "" for its address.
 	Name string
+	// Alive is how often the daemon shows on each connection that it is alive, as Session.Alive tells; 0: never.
+	Alive time.Duration
 	// Dial makes the connections; nil: to Server.
 	Dial func(ctx context.Context) (net.Conn, error)
 
 	mu     sync.Mutex
 	idle   []*Session
+	lent   map[*Session]struct{}
+	ending chan struct{} // closed by Close; nil until somebody needs it
 	closed bool
 }
 
 // Lock takes the lock of that name, and waits in line for it until ctx is done: first come, first served. The lock is the
 // caller's alone, also among goroutines of this Client, until Unlock or until it is lost.
 //
-// Errors: ctx's own, and then nothing is held; ErrBadName; ErrClosed or net's errors if there is no daemon.
+// Errors: ctx's own, and then nothing is held; ErrBadName; ErrClosed after Close; ErrClosed or net's errors if there is no
+// daemon.
 func (c *Client) Lock(ctx context.Context, name string) (*Lock, error) {
 	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.Lock(ctx, name) })
 }
@@ -95,16 +101,32 @@ func (c *Client) Do(ctx context.Context, ask func(s *Session) error) error {
 	return ask(session)
 }
 
-// Close ends the idle connections, and those of locks when they are unlocked. Locks can no longer be taken.
+// Close ends all connections, from whichever goroutine it is called. Who waits gets ErrClosed, whoever has a lock has lost it,
+// and nothing is granted afterwards.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	for _, session := range c.idle {
+	sessions := c.idle
+	for session := range c.lent {
+		sessions = append(sessions, session)
+	}
+	c.idle, c.lent = nil, nil
+	if !c.closed {
+		c.closed = true
+		close(c.end())
+	}
+	c.mu.Unlock()
+	for _, session := range sessions {
 		session.Close()
 	}
-	c.idle = nil
 	return nil
+}
+
+// end is the channel that Close closes. mu is held.
+func (c *Client) end() chan struct{} {
+	if c.ending == nil {
+		c.ending = make(chan struct{})
+	}
+	return c.ending
 }
 
 func (c *Client) acquire(ctx context.Context, take func(s *Session) (*Lock, error)) (*Lock, error) {
@@ -115,9 +137,7 @@ func (c *Client) acquire(ctx context.Context, take func(s *Session) (*Lock, erro
 		}
 		lock, err := take(session)
 		if err == nil {
-			var once sync.Once
-			lock.back = func() { once.Do(func() { c.back(session) }) }
-			return lock, nil
+			return c.granted(session, lock)
 		}
 		c.back(session)
 		if used && session.Err() != nil && ctx.Err() == nil {
@@ -127,6 +147,18 @@ func (c *Client) acquire(ctx context.Context, take func(s *Session) (*Lock, erro
 	}
 }
 
+// granted makes Unlock give the session back, too. A lock that was granted while the client was closed is lost already.
+func (c *Client) granted(session *Session, lock *Lock) (*Lock, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	var once sync.Once
+	lock.back = func() { once.Do(func() { c.back(session) }) }
+	return lock, nil
+}
+
 // borrow gives a session that holds nothing and has no reply to come, and tells whether it was used before.
 func (c *Client) borrow(ctx context.Context) (session *Session, used bool, err error) {
 	c.mu.Lock()
@@ -134,6 +166,28 @@ func (c *Client) borrow(ctx context.Context) (session *Session, used bool, err e
 		c.mu.Unlock()
 		return nil, false, ErrClosed
 	}
+	session, ending := c.unused(), c.end()
+	c.mu.Unlock()
+	if session != nil {
+		return session, true, nil
+	}
+	connecting, cancel := unless(ctx, ending)
+	defer cancel()
+	session, err = c.connect(connecting)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		if session != nil {
+			session.Close()
+		}
+		return nil, false, ErrClosed
+	}
+	c.lend(session)
+	return session, false, err
+}
+
+// unused lends an idle session, or nil if there is none. mu is held.
+func (c *Client) unused() *Session {
 	for number := len(c.idle) - 1; number >= 0; number-- {
 		session := c.idle[number]
 		if session.answering() {
@@ -141,39 +195,54 @@ func (c *Client) borrow(ctx context.Context) (session *Session, used bool, err e
 		}
 		c.idle = append(c.idle[:number], c.idle[number+1:]...)
 		if session.Err() == nil {
-			c.mu.Unlock()
-			return session, true, nil
+			c.lend(session)
+			return session
 		}
 	}
-	c.mu.Unlock()
-	session, err = c.connect(ctx)
-	return session, false, err
+	return nil
 }
 
-func (c *Client) connect(ctx context.Context) (session *Session, err error) {
-	if c.Dial == nil {
-		session, err = Connect(ctx, c.Server)
-	} else if conn, dialErr := c.Dial(ctx); dialErr != nil {
-		err = dialErr
-	} else {
-		session = NewSession(conn)
+// lend notes who has to be ended by Close. mu is held.
+func (c *Client) lend(session *Session) {
+	if session == nil {
+		return
 	}
-	if err == nil && c.Secret != "" {
-		err = session.Auth(ctx, c.Secret)
+	if c.lent == nil {
+		c.lent = map[*Session]struct{}{}
 	}
-	if err == nil && c.Name != "" {
-		err = session.Iam(ctx, c.Name)
+	c.lent[session] = struct{}{}
+}
+
+// unless is a context that also ends when the channel is closed.
+func unless(parent context.Context, ending <-chan struct{}) (ctx context.Context, cancel context.CancelFunc) {
+	ctx, cancel = context.WithCancel(parent)
+	go func() {
+		select {
+		case <-ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+func (c *Client) connect(ctx context.Context) (*Session, error) {
+	open := c.Dial
+	if open == nil {
+		open = func(ctx context.Context) (net.Conn, error) { return dial(ctx, c.Server) }
 	}
-	if err != nil && session != nil {
-		session.Close()
+	conn, err := open(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return session, err
+	return greeted(ctx, conn, c.Secret, c.Name, c.Alive)
 }
 
 // back takes a session back that was lent.
 func (c *Client) back(session *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	delete(c.lent, session)
 	if c.closed || len(c.idle) >= maxIdle || session.holding() {
 		session.Close()
 		return

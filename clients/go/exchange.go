@@ -15,6 +15,8 @@ const (
 	maxLine = 4095
 	// writeTimeout bounds a write to a daemon that does not read; commands are short, so it means that it is gone.
 	writeTimeout = 10 * time.Second
+	// replyTimeout bounds the first replies on a connection, and that of Unlock, which takes no context.
+	replyTimeout = 10 * time.Second
 )
 
 // request is a command that waits for its reply. All but done is guarded by the session's mu until done is closed.
@@ -261,6 +263,7 @@ func (s *Session) read() {
 func (s *Session) hear(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.quiet = 0 // whatever the daemon says shows that it is alive
 	if s.pushed(line) || len(s.pending) == 0 {
 		return
 	}
@@ -276,9 +279,13 @@ func (s *Session) hear(line string) {
 	close(request.done)
 }
 
-// pushed tells whether the line is "! lost NAME REASON" rather than part of a reply, and acts on it. No reply begins like
-// that, but a line of a listing may; there it is a push if it names a lock held here and not its holder behind it. mu is held.
+// pushed tells whether the line is "! alive" or "! lost NAME REASON" rather than part of a reply, and acts on it. No reply
+// begins like that, but a line of a listing may, with a colon in it; there it is a push if it is the former, or names a lock
+// held here and not its holder behind it. mu is held.
 func (s *Session) pushed(line string) bool {
+	if line == "! alive" {
+		return true
+	}
 	text, found := cut(line, "! ")
 	if !found {
 		return false
@@ -305,6 +312,7 @@ func (s *Session) end(reason error) {
 		return
 	}
 	s.err = reason
+	close(s.ended)
 	s.conn.Close()
 	for _, request := range s.pending {
 		request.err = reason

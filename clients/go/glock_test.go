@@ -13,12 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"glock"
+	glock "github.com/glockd/glockd/clients/go"
 )
 
 // The daemon that GLOCK_SERVER names; GLOCK_ADMIN is its Unix socket, which lets kick. GLOCK_GUARDED is another one, which
 // wants the secret s3cret.
 func TestMain(m *testing.M) {
+	if name := os.Getenv("GLOCK_TEST_HOLDS"); name != "" {
+		holds(name)
+	}
 	for _, name := range []string{"GLOCK_SERVER", "GLOCK_ADMIN", "GLOCK_GUARDED"} {
 		if os.Getenv(name) == "" {
 			fmt.Fprintln(os.Stderr, "want", name)
@@ -305,14 +308,14 @@ func TestBadArgumentsNeverReachTheWire(t *testing.T) {
 	_, err := s.Holders(within(t), " ")
 	wants(t, err, glock.ErrBadName)
 	wants(t, s.Lease(within(t), "a", -time.Second), glock.ErrRefused)
-	for _, server := range []string{
-		"http://localhost/", "tcp://localhost", "unix://", "localhost:9999", "tls://localhost", "tls://localhost:1?cb=x",
-		"tls://localhost:1?ca=/nowhere",
-	} {
+	_, err = s.Raw(within(t), "ping", -1)
+	wants(t, err, glock.ErrRefused)
+	for _, server := range []string{"http://localhost/", "unix://", "ws://localhost", "a,b", "tls://localhost:1?ca=/nowhere"} {
 		if _, err := glock.Connect(within(t), server); err == nil {
 			t.Errorf("connected to %q", server)
 		}
 	}
+	must(t, s.Ping(within(t)))
 }
 
 // scripted is a session with a daemon that says these lines, each when it has heard one, and then hangs up. Its bytes come
@@ -381,6 +384,7 @@ func TestADaemonMayWantASecret(t *testing.T) {
 
 func TestAClosedClientAndSessionSaySo(t *testing.T) {
 	client := &glock.Client{}
+	must(t, client.Close())
 	must(t, client.Close())
 	_, err := client.Lock(within(t), "go closed")
 	wants(t, err, glock.ErrClosed)

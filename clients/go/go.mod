@@ -1,3 +1,3 @@
-module glock
+module github.com/glockd/glockd/clients/go
 
 go 1.19

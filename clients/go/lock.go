@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// releaseTimeout bounds Unlock, which takes no context so that it can be deferred.
-const releaseTimeout = 10 * time.Second
-
 // Lock is a hold of a lock, exclusive, as a reader, or shared. It lasts until Unlock, or until it is lost.
 type Lock struct {
 	session *Session
@@ -46,15 +43,7 @@ func (l *Lock) Err() error {
 
 // Context is a context that also ends when the lock is lost. Call cancel as soon as the work is done.
 func (l *Lock) Context(parent context.Context) (ctx context.Context, cancel context.CancelFunc) {
-	ctx, cancel = context.WithCancel(parent)
-	go func() {
-		select {
-		case <-l.lost:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+	return unless(parent, l.lost)
 }
 
 // Token is the hold's fencing token: larger than that of every earlier grant of any lock. Hand it to whatever the lock
@@ -96,7 +85,7 @@ func (l *Lock) Unlock() error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), replyTimeout) // none is taken, so that it can be deferred
 	defer cancel()
 	err := l.session.release(ctx, l.hold)
 	if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,8 +31,11 @@ type Session struct {
 	mu       sync.Mutex
 	pending  []*request // commands sent and not yet answered, oldest first
 	holds    map[hold]*Lock
-	notified bool  // the daemon was told to push a line when it takes a lock back
-	err      error // why the session ended; nil while it lives
+	notified bool          // the daemon was told to push a line when it takes a lock back
+	quiet    int           // quarters of the interval of Alive since the daemon has last said anything
+	watched  chan struct{} // closed when another call of Alive replaces the watch; nil: no watch
+	err      error         // why the session ended; nil while it lives
+	ended    chan struct{} // closed then
 }
 
 // hold is what a session can have: the exclusive and the shared lock of one name are two.
@@ -41,20 +45,47 @@ type hold struct {
 }
 
 // Connect opens a session with the daemon at server: tcp://host:port, unix:///path, tls://host:port, or "" for the
-// environment variable GLOCK_SERVER, else DefaultServer. The context bounds the connecting only.
+// environment variable GLOCK_SERVER, else DefaultServer. If the environment variable GLOCK_SECRET is set, it is presented. The
+// context bounds the connecting only.
 //
-// A tls:// address takes ?ca=FILE, the authorities to trust instead of the system's, cert=FILE and key=FILE, this client's
-// own certificate, and host=NAME, which the daemon's certificate must be for.
+// Of tcp:// the host alone will do, with or without a port (else 9999), and of unix:// the path. A tls:// address takes
+// ?ca=FILE, the authorities to trust instead of the system's, cert=FILE and key=FILE, this client's own certificate, and
+// host=NAME, which the daemon's certificate must be for.
 func Connect(ctx context.Context, server string) (*Session, error) {
-	address, err := parse(server)
+	conn, err := dial(ctx, server)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := address.dial(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("glock: %w", err)
+	return greeted(ctx, conn, "", "", 0)
+}
+
+// greeted is a session on a new connection, after all that is to be said first.
+func greeted(ctx context.Context, conn net.Conn, secret, name string, alive time.Duration) (*Session, error) {
+	s := NewSession(conn)
+	if err := s.greet(ctx, secret, name, alive); err != nil {
+		s.Close()
+		return nil, err
 	}
-	return NewSession(conn), nil
+	return s, nil
+}
+
+func (s *Session) greet(parent context.Context, secret, name string, alive time.Duration) (err error) {
+	ctx, cancel := context.WithTimeout(parent, replyTimeout)
+	defer cancel()
+	if secret == "" {
+		secret = os.Getenv("GLOCK_SECRET")
+	}
+	err = s.Auth(ctx, secret)
+	if err == nil && name != "" {
+		err = s.Iam(ctx, name)
+	}
+	if err == nil && alive != 0 {
+		err = s.Alive(ctx, alive)
+	}
+	if ctx.Err() != nil && parent.Err() == nil {
+		return fmt.Errorf("%w: no reply within %v", ErrClosed, replyTimeout)
+	}
+	return err
 }
 
 // NewSession is a session on a connection that the caller made.
@@ -63,7 +94,10 @@ func NewSession(conn net.Conn) *Session {
 	if _, err := rand.Read(nonce); err != nil {
 		panic(err) // crypto/rand: no random numbers, no secure program
 	}
-	s := &Session{conn: conn, nonce: hex.EncodeToString(nonce), turn: make(chan struct{}, 1), holds: map[hold]*Lock{}}
+	s := &Session{
+		conn: conn, nonce: hex.EncodeToString(nonce), turn: make(chan struct{}, 1), ended: make(chan struct{}),
+		holds: map[hold]*Lock{},
+	}
 	go s.read()
 	return s
 }
@@ -171,7 +205,7 @@ func (s *Session) Lease(ctx context.Context, name string, length time.Duration) 
 	}
 	seconds := "inf"
 	if length != Forever {
-		seconds = strconv.FormatFloat(length.Seconds(), 'f', -1, 64)
+		seconds = inSeconds(length)
 	}
 	_, err := s.ask(ctx, "lease "+seconds+" "+name)
 	return err
@@ -270,15 +304,26 @@ func (s *Session) Bound(ctx context.Context) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, err
 }
 
-// Auth presents the secret that the daemon wants before anything else; ErrNotAuthorised if it is another one.
+// Auth presents the secret that the daemon wants before anything else; ErrNotAuthorised if it is another one, ErrBadName if
+// there is a line end in it. White space around it, such as a file's line end, is no part of it; of nothing, nothing is sent.
 func (s *Session) Auth(ctx context.Context, secret string) error {
-	_, err := s.ask(ctx, "auth "+secret)
+	secret = strings.TrimSpace(secret)
+	if strings.ContainsAny(secret, "\n\r") {
+		return fmt.Errorf("%w: a secret cannot hold a line end", ErrBadName)
+	}
+	if secret == "" {
+		return nil
+	}
+	_, err := s.ask(ctx, "auth "+normalise(secret))
 	return err
 }
 
 // Raw sends one line and returns the given number of lines of its reply, without line ends. An invalid command has no
 // reply. Locks taken this way are held, but no Lock stands for them.
 func (s *Session) Raw(ctx context.Context, line string, lines int) ([]string, error) {
+	if lines < 0 {
+		return nil, fmt.Errorf("%w: a reply has no %d lines", ErrRefused, lines)
+	}
 	if lines == 0 {
 		return nil, s.perform(ctx, nil, line)
 	}

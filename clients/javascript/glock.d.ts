@@ -1,4 +1,9 @@
-/** Client of glockd, the lock daemon: named locks that last as long as the connection they were taken on. */
+/**
+ * Client of glockd, the lock daemon: named locks that last as long as the connection they were taken on.
+ *
+ * Whatever is of another type than said here is refused with a TypeError, and nothing is sent: a name is a string, and 7 is
+ * none. A number out of its range is a RangeError.
+ */
 
 /**
  * Why something was refused or failed:
@@ -69,8 +74,13 @@ export interface Page {
 }
 
 export interface ConnectOptions {
-  /** For a daemon that wants one. */
+  /** For a daemon that wants one. By default what the environment variable GLOCK_SECRET says, if it is set. */
   secret?: string;
+  /**
+   * How often, in seconds, rounded up to whole ones, the daemon shows that it is alive, also while a lock is waited for. It
+   * is for a path that ends silent connections. If for 2.5 times as long nothing comes, the session ends.
+   */
+  alive?: number;
   /** Gives up connecting. */
   signal?: AbortSignal;
   /**
@@ -98,7 +108,7 @@ export interface WaitOptions {
 export class Session {
   /**
    * @param server tcp://host:port, unix:///path or tls://host:port (Node), ws://host:port/ or wss:// (browsers, Node from 22
-   *     on). By default what the environment variable GLOCK_SERVER says, else tcp://127.0.0.1:9999; in a page, the page's own
+   *     on); host, host:port and /path will do; without a port it is 9999, or 9998 for ws:// and wss://. By default what the environment variable GLOCK_SERVER says, else tcp://127.0.0.1:9999; in a page, the page's own
    *     host and port. A tls:// address takes ?ca=FILE, the authorities to trust instead of Node's, cert=FILE and key=FILE, this
    *     client's own certificate, and host=NAME, which the daemon's certificate must be for.
    */
@@ -109,8 +119,10 @@ export class Session {
   readonly closed: Promise<GlockError>;
   /** Why the session ended; undefined while it lives. */
   readonly error: GlockError | undefined;
-  /** Hang up: whatever is held is lost, and free for others. */
+  /** Hang up: whatever is held is lost, and free for others; whatever is waited for rejects with `closed`. */
   close(): void;
+  /** Have the daemon show every so many seconds that it is alive; see `ConnectOptions`. Another call changes that. */
+  alive(interval: number): Promise<void>;
 
   lock(name: string, options?: WaitOptions): Promise<Lock>;
   /** As `lock`, but rejects with `busy` if somebody has it. It needs no more than the oldest daemon. */
@@ -204,7 +216,10 @@ export class LockManager {
   ): Promise<T>;
   /** Who holds and who waits for which lock, in the whole daemon. It asks page by page, and again about each lock with several holders or a waiter. */
   query(): Promise<{ held: LockInfo[]; pending: LockInfo[] }>;
-  /** Close the connections that nobody uses now. */
+  /**
+   * Close all connections, for good. Requests that wait reject with `closed`, locks that are held are lost, which their
+   * `signal` tells, and nothing is granted afterwards.
+   */
   close(): void;
 }
 

@@ -71,7 +71,7 @@ perform() {
     lock | read | shared)
         local arguments=("$s_name")
         [[ -z $s_limit ]] || arguments+=("$s_limit")
-        [[ -z $s_wait ]] || arguments+=("$s_wait")
+        [[ $s_do == shared && -z $s_limit ]] || arguments+=("${s_wait:--n}")
         if [[ -n $s_later ]]; then
             started[$s_later]=$GLOCK_CONNECTION
             "glock_start_$s_do" "${arguments[@]}"
@@ -182,7 +182,7 @@ perform() {
         fi
         ;;
     hang_up)
-        glock_close
+        _glock_hang_up # without releasing anything
         unset "clients[$s_client]"
         ;;
     *)
@@ -243,7 +243,7 @@ finish() {
     local letter
     for letter in "${!clients[@]}"; do
         GLOCK_CONNECTION=${clients[$letter]}
-        glock_close
+        _glock_hang_up
     done
     clients=() started=() kept=() marks=()
     if [[ -z $title ]]; then

@@ -19,13 +19,21 @@ class Gate:
         self._inside: Counter[str] = Counter()
         self.connections = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may come in, from wherever."""
+        return self.connections >= self._policy.config.max_connections
+
     def enter(self, host: str) -> bool:
-        """Count a connection from `host`, which is empty for a Unix socket; False if it may not come in.
+        """Count a connection from `host`; False if it may not come in.
 
         Then it has been counted as refused, and as nothing else.
+
+        Args:
+            host: its neighbourhood; empty for a Unix socket, and while it is not known.
         """
         config, refused = self._policy.config, self._policy.refused
-        if self.connections >= config.max_connections:
+        if self.is_full:
             refused["connections"] += 1
             return False
         if host and self._inside[host] >= config.max_address_connections:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from glockd.net import proxy
 from glockd.net.answers import Refused, refused, text
 from glockd.net.exchange import Answer, Pieces
 from glockd.net.heads import CONTINUE, has_body, head
@@ -36,6 +37,10 @@ BACKLOG = 65536
 LINGERING = 5
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+NO_PROXY = "There is no PROXY protocol here."
+ONLY_PROXY = "Only the PROXY protocol is understood here."
 
 
 class HttpProtocol(Peer):
@@ -80,7 +85,7 @@ class HttpProtocol(Peer):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.enter(transport):
-            self._reader = Reader(self._way.limits, self._way.address(transport))
+            self._reader = Reader(self._way.limits, self.address)
             self._way.connections.add(self)
             self.service.sweep.watch(self)
         else:
@@ -91,7 +96,11 @@ class HttpProtocol(Peer):
         reader = self._reader
         if reader is None or self._lingers:
             return
-        if self._unread or len(data) > BYTES_A_TURN or not self._is_free(reader):
+        if not self._served and proxy.begins(data):
+            self._served = True
+            self.service.policy.refused["proxy"] += 1
+            self._dismiss(text(NO_PROXY, 400))
+        elif self._unread or len(data) > BYTES_A_TURN or not self._is_free(reader):
             self._unread += data
             self._proceed()
         else:
@@ -127,7 +136,14 @@ class HttpProtocol(Peer):
     # Peer
 
     def not_tls(self) -> bytes:
-        answer = text("Only TLS is understood here: this is an HTTP request to an HTTPS server.", 400)
+        return self._whole(
+            text("Only TLS is understood here: this is an HTTP request to an HTTPS server.", 400)
+        )
+
+    def about_proxy(self, *, wanted: bool) -> bytes:
+        return self._whole(text(ONLY_PROXY if wanted else NO_PROXY, 400))
+
+    def _whole(self, answer: Answer) -> bytes:
         return head(answer, self._way.clock.date(), old=False, keeps=False) + answer.body
 
     def look(self) -> bool:
@@ -260,7 +276,7 @@ class HttpProtocol(Peer):
     def _dismiss(self, answer: Answer) -> None:
         self._due = None
         self._unread.clear()
-        self._write(head(answer, self._way.clock.date(), old=False, keeps=False) + answer.body)
+        self._write(self._whole(answer))
         if self.transport.can_write_eof() and self._reader is not None and not self._ended:
             self._lingers = True
             self._waited = 0

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from glockd.core.stats import Traffic
-from glockd.net.addresses import ip_address
 from glockd.net.answers import Refused
 from glockd.net.exchange import Ask, Handler
 from glockd.net.heads import Clock
@@ -39,7 +38,6 @@ class HttpWay:
         upgrade: says who takes over who asks for a websocket.
         half_close: whether a client that has shut down its side still waits for the answer in flight. If not, the call
             is given up: most clients that do so have left.
-        address: gives a client's address.
 
     Raises:
         ValueError: the limit for heads is out of its range.
@@ -55,7 +53,6 @@ class HttpWay:
         *,
         upgrade: Upgrade = no_upgrade,
         half_close: bool = False,
-        address: Callable[[asyncio.BaseTransport], bytes] = ip_address,
     ) -> None:
         if not BYTES_A_TURN <= limits.head <= LARGEST_HEAD:
             raise ValueError(
@@ -68,7 +65,6 @@ class HttpWay:
         self.limits = limits
         self.upgrade = upgrade
         self.half_close = half_close
-        self.address = address
         self.clock = Clock()
         self.draining = False
         self.connections: set[HttpProtocol] = set()

@@ -7,7 +7,8 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from glockd.net.peer import Peer
+from glockd.net import proxy
+from glockd.net.peer import Peer, Told
 from glockd.service import Service
 
 # How a TLS handshake begins (RFC 8446, 5.1: type 22, version 3).
@@ -38,6 +39,14 @@ class Porch(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None  # kept, or it might be collected before it ends
         self._looks = 0
 
+    def introduce(self, told: Told) -> None:
+        """Learn whose the connection is; to be called before it is made."""
+        self._peer.introduce(told)
+
+    def about_proxy(self, *, wanted: bool) -> bytes:
+        """What to tell a proxy; see `Peer`."""
+        return self._peer.about_proxy(wanted=wanted)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._plain = cast(asyncio.Transport, transport)
         if self._peer.enter(transport):
@@ -49,8 +58,9 @@ class Porch(asyncio.Protocol):
         if self._plain.is_closing():
             return
         if not TLS_RECORD.startswith(data[: len(TLS_RECORD)]):
-            self._service.policy.refused["tls"] += 1
-            self._plain.write(self._peer.not_tls())
+            proxied = proxy.begins(data)
+            self._service.policy.refused["proxy" if proxied else "tls"] += 1
+            self._plain.write(self._peer.about_proxy(wanted=False) if proxied else self._peer.not_tls())
             self._plain.close()
             return
         self._plain.pause_reading()
@@ -67,6 +77,10 @@ class Porch(asyncio.Protocol):
             self._service.policy.refused["handshake"] += 1
             self._plain.abort()
         return True
+
+    def drop(self) -> None:
+        """End the connection at once, since the daemon ends."""
+        self._plain.abort()
 
     def _leave(self) -> None:
         self._service.sweep.forget(self)

@@ -22,6 +22,9 @@ class Watched(Protocol):
     def look(self) -> bool:
         """Act on what has not happened since the last look; whether to look again."""
 
+    def drop(self) -> None:
+        """End the connection at once, since the daemon ends."""
+
 
 class Sweep:
     """Looks at clients once every TICK.
@@ -54,7 +57,12 @@ class Sweep:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
-        self._watched.clear()
+
+    def drop(self) -> None:
+        """End the connections of those who would still be looked at: they have no session by which doors know them."""
+        watched, self._watched = self._watched, {}
+        for client in watched:
+            client.drop()
 
     def _begin(self) -> None:
         self._go_on(iter(list(self._watched)))

@@ -24,6 +24,7 @@ from glockd.notices import CheckpointFailed, Notice, Recording, Unrecorded
 from glockd.store.checkpoints import Checkpoint, Checkpointer
 from glockd.store.file import RecordsFile
 from glockd.store.shelf import Shelf
+from glockd.store.transaction import transaction
 from glockd.store.values import Row, Value, demand
 
 # How long after a failure a commit is tried again, in seconds.
@@ -54,7 +55,7 @@ class Book:
     Attributes:
         trouble: why nothing can be written now; empty: it can. A call that would change records is refused meanwhile,
             before it changes anything else. What happens by itself (a lease ends) is put in all the same.
-        writes: rows ever written.
+        writes: rows ever changed.
         commits: how long each took, in seconds: so long everybody waited.
         checkpoints: how long each took, in seconds: for nobody to wait.
     """
@@ -78,8 +79,8 @@ class Book:
         self._timer: asyncio.TimerHandle | None = None
         self._checkpointing = False
         self._checkpoint_error = ""
-        self._weight = 0  # pages of what was put in since the last commit
-        self._grown = 0  # pages in the log of writes
+        self._pages = 0  # that long values will fill, of those put in since the last commit
+        self._grown = 0  # pages in the log of writes, about: one a row, and those of long values
         self._since = 0  # those among them that the latest checkpoint does not know of
         [(self._number,)] = self._connection.execute("SELECT coalesce(max(number), 0) FROM unfinished")
 
@@ -103,13 +104,8 @@ class Book:
             StartError: they are of a later version, or cannot be written; then they are as they were.
         """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._connection):
                 shelf.settle_in(self._connection)
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._file.refusal(f"{shelf.name}: {error}") from error
 
@@ -128,15 +124,16 @@ class Book:
         """Have rows written, in the commit of this turn.
 
         Args:
-            statement: SQL that changes one row of a door's own tables, with `?` for each value. One that cannot be
-                carried out is a fault of the door, and leaves the book in trouble.
+            statement: SQL that changes a door's own tables, with `?` for each value. One that cannot be carried out is
+                a fault of the door, and leaves the book in trouble. If it changes many rows, everybody waits for it:
+                100,000 take some 40 ms.
             rows: the values, once or several times; it is carried out for each.
 
         Raises:
             ValueError: a value cannot be recorded; then nothing of this is written.
             TypeError: likewise.
         """
-        self._weight += sum(map(demand, rows))
+        self._pages += sum(map(demand, rows))
         self._writes.append((statement, rows))
         self._expect_commit()
 
@@ -190,7 +187,8 @@ class Book:
 
     def close(self) -> None:
         """Write what is left, if that is possible, and let another daemon have the file."""
-        self._commit()
+        if not self._writes or self._write():
+            self._answer()
         if self._timer is not None:
             self._timer.cancel()
         self._checkpointer.stop()
@@ -212,44 +210,43 @@ class Book:
             return
         if self._writes and not self._write():
             return
+        self._answer()
+        if self._since >= PAGES_A_CHECKPOINT:
+            self._ask()
+
+    def _answer(self) -> None:
         waiting, self._waiting = self._waiting, []
         for callback in waiting:
             self._loop.call_soon(callback)
-        if self._since >= PAGES_A_CHECKPOINT:
-            self._ask()
 
     def _write(self) -> bool:
         """Write all that was put in, or nothing; whether it is written."""
         begun = time.monotonic()  # The loop's time is that of the beginning of its turn.
         try:
-            self._carry_out()
-        except sqlite3.Error as error:
+            changed = self._carry_out()
+        except (sqlite3.Error, MemoryError) as error:
             self._fail(str(error) or type(error).__name__)
             return False
         now = time.monotonic()
         self.commits.add(now - begun)
-        self.writes += sum(len(rows) for _, rows in self._writes)
+        self.writes += changed
         self._writes = []
-        self._grown += self._weight
-        self._since += self._weight
-        self._weight = 0
+        self._grown += changed + self._pages
+        self._since += changed + self._pages
+        self._pages = 0
         if self.trouble:
             self.trouble = ""
             self._say(Recording(now - self._failed_at))
         return True
 
-    def _carry_out(self) -> None:
+    def _carry_out(self) -> int:
+        """How many rows have changed."""
         connection = self._connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        before = connection.total_changes
+        with transaction(connection):
             for statement, rows in self._writes:
                 connection.executemany(statement, rows)
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            # https://sqlite.org/lang_transaction.html: some errors end the transaction by themselves.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        return connection.total_changes - before
 
     def _fail(self, reason: str) -> None:
         if not self.trouble:
@@ -257,6 +254,8 @@ class Book:
         if self.trouble != reason:
             self._say(Unrecorded(reason))
         self.trouble = reason
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._loop.call_later(RETRY, self._commit)
 
     # Checkpoints

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glockd.config import StartError
+from glockd.store.transaction import transaction
 
 # SQLite's field for telling files of one program from those of others: "glkd".
 APPLICATION = 0x676C6B64
@@ -150,12 +151,11 @@ class RecordsFile:
             self._make_tables(connection)
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in TABLES:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
-        connection.execute("COMMIT")
+        with transaction(connection):
+            for statement in TABLES:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _one(connection: sqlite3.Connection, query: str) -> Any:

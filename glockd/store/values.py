@@ -24,7 +24,7 @@ def demand(row: Row) -> int:
     A commit would find out too, but then it is everybody's that fails.
 
     Returns:
-        How many pages it may fill, about.
+        How many pages its values fill, short ones apart.
 
     Raises:
         ValueError: an integer beyond 64 bits, a number that is none, a text that UTF-8 cannot write, or too long a
@@ -47,4 +47,4 @@ def demand(row: Row) -> int:
             raise TypeError(f"{type(value).__name__} cannot be recorded")
     if length > LONGEST:
         raise ValueError(f"a record of more than {LONGEST} bytes cannot be written")
-    return 1 + length // PAGE
+    return length // PAGE

@@ -165,7 +165,7 @@ class Metrics:
         if book is None:
             return
         yield _gauge("records_failing", "1 while records cannot be written.", bool(book.trouble))
-        yield _counter("records_written", "Rows written or deleted.", book.writes)
+        yield _counter("records_written", "Rows of records changed.", book.writes)
         commits = {"": book.commits}
         yield _histogram("records_commit_seconds", "How long everybody waited for a commit.", "", commits)
         checkpoints = {"": book.checkpoints}

@@ -36,6 +36,7 @@ class Sites:
     ) -> None:
         self._service = service
         self._draining = draining
+        self._book = book
         self._visitors = Visitors.of(service.policy.config, self._tell)
         self._book = book
         pages = self._pages()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,9 @@ class Language:
         play: the arguments that play conversations, before server and file.
         example: the README's example: its file, the arguments that run it, and what it prints.
         short: the main README's example, likewise, run from `short_from`.
+        install: how the README's first example, a line of the shell, is tried in a project beside a clone: the files
+            that the project has before it, with the main README's example for `EXAMPLE`; what in that example names
+            the client, and how it is named there; and the arguments that run it.
     """
 
     folder: str
@@ -43,6 +47,7 @@ class Language:
     short: tuple[str, tuple[str, ...], str]
     short_from: Path
     transports: tuple[str, ...]
+    install: tuple[Mapping[str, str], tuple[str, str], tuple[str, ...]]
 
     @property
     def home(self) -> Path:
@@ -52,6 +57,7 @@ class Language:
         return self.folder
 
 
+EXAMPLE = "EXAMPLE"
 HELD = "holding nightly backup with a token"
 
 LANGUAGES = (
@@ -63,6 +69,7 @@ LANGUAGES = (
         short=("readme/main.go", ("run", "./example/readme"), "mine: true\n"),
         short_from=CLIENTS / "go",
         transports=("tcp", "unix", "tls"),
+        install=({"go.mod": "module mine\n\ngo 1.19\n", "main.go": EXAMPLE}, ("", ""), ("run", ".")),
     ),
     Language(
         folder="javascript",
@@ -77,6 +84,7 @@ LANGUAGES = (
         short=("readme.js", ("example/readme.js",), "mine: true\n"),
         short_from=CLIENTS / "javascript",
         transports=("tcp", "unix", "ws", "tls"),
+        install=({"mine.mjs": EXAMPLE}, ("", ""), ("mine.mjs",)),
     ),
     Language(
         folder="php",
@@ -86,6 +94,11 @@ LANGUAGES = (
         short=("readme.php", ("clients/php/example/readme.php",), "mine: true\n"),
         short_from=ROOT,
         transports=("tcp", "unix", "tls"),
+        install=(
+            {"composer.json": "{}", "mine.php": EXAMPLE},
+            ("clients/php/src/autoload.php", "vendor/autoload.php"),
+            ("mine.php",),
+        ),
     ),
     Language(
         folder="shell",
@@ -99,6 +112,8 @@ LANGUAGES = (
         ),
         short_from=ROOT,
         transports=("tcp", "unix"),
+        # There, the line that installs is the script's first.
+        install=({"mine.sh": f"INSTALL{EXAMPLE}"}, (". clients/shell/glock.sh\n", ""), ("mine.sh",)),
     ),
 )
 
@@ -162,3 +177,31 @@ def test_the_example_in_the_main_readme_runs(language: Language, glockd: Spawner
     file, arguments, printed = language.short
     assert (language.home / "example" / file).read_text() in code_blocks(ROOT / "README.md")
     assert run(program(language, need), *arguments, cwd=language.short_from, daemon=glockd()) == printed
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=str)
+def test_the_line_in_its_readme_installs_it_from_a_clone(
+    language: Language, glockd: Spawner, need: Need, tmp_path: Path
+) -> None:
+    files, (clone, installed), arguments = language.install
+    line = code_blocks(language.home / "README.md")[0]
+    assert line.count("\n") == 1
+    shutil.copytree(CLIENTS, tmp_path / "glockd" / "clients")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    example = (language.home / "example" / language.short[0]).read_text()
+    for name, text in files.items():
+        filled = text.replace("INSTALL", line).replace(EXAMPLE, example.replace(clone, installed))
+        (mine / name).write_text(filled)
+    for tool in ("npm",) * (language.folder == "javascript") + ("composer",) * (language.folder == "php"):
+        need(tool, None)
+    # Composer asks the registry for everything, even for what it need not.
+    (tmp_path / "config.json").write_text('{"repositories": [{"packagist.org": false}]}')
+    home = {"COMPOSER_HOME": str(tmp_path), "COMPOSER_ALLOW_SUPERUSER": "1"}
+    run("bash", "-euc", line, cwd=mine, env=home)
+    assert run(program(language, need), *arguments, cwd=mine, daemon=glockd()) == language.short[2]
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=str)
+def test_the_licence_comes_with_it(language: Language) -> None:
+    assert (language.home / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from glockd import __version__
 from tests.support.languages import (
     CLIENTS,
     CONVERSATIONS,
@@ -61,7 +63,7 @@ def test_it_is_valid(node: str) -> None:
 
 
 def test_it_is_formatted(need: Need) -> None:
-    patterns = ("*.{js,ts,json}", "test/*.{js,ts}", "example/*.js")
+    patterns = ("*.{js,ts,json}", "src/*.js", "test/*.{js,ts}", "example/*.js")
     run(need("npx", "npm"), "--yes", PRETTIER, "--check", *patterns, cwd=HERE)
 
 
@@ -72,12 +74,27 @@ def test_its_declarations_fit_their_use(need: Need) -> None:
 
 
 def test_everything_exported_is_declared(node: str) -> None:
-    program = "console.log(Object.keys(await import('glock')).sort().join())"
+    program = "console.log(Object.keys(await import('glockd-client')).sort().join())"
     exported = run(node, "--input-type=module", "--eval", program, cwd=HERE).strip().split(",")
     declared = (HERE / "glock.d.ts").read_text()
     types = {"Lock": "interface"}  # made by the module only
     for name in exported:
         assert re.search(rf"^export (class|const|{types.get(name, 'class')}) {name}\b", declared, re.M)
+
+
+def test_npm_packs_all_that_it_needs(node: str, need: Need, tmp_path: Path) -> None:
+    npm = need("npm", None)
+    (packed,) = json.loads(run(npm, "pack", "--json", "--pack-destination", str(tmp_path), cwd=HERE))
+    files = {file["path"] for file in packed["files"]}
+    modules = {str(path.relative_to(HERE)) for path in (HERE / "src").iterdir()}
+    assert files == {"LICENSE", "README.md", "glock.d.ts", "glock.js", "package.json"} | modules
+    run(npm, "install", str(tmp_path / packed["filename"]), cwd=tmp_path)
+    program = "import { LockManager } from 'glockd-client'; new LockManager('host').close()"
+    run(node, "--input-type=module", "--eval", program, cwd=tmp_path)
+
+
+def test_its_version_is_the_daemons() -> None:
+    assert json.loads((HERE / "package.json").read_text())["version"] == __version__
 
 
 def test_its_own_tests_pass(node: str, glockd: Spawner) -> None:
@@ -111,6 +128,18 @@ def test_the_example_page_runs(page: Page, site: str, glockd: Spawner) -> None:
     page.mouse.click(5, 5)
     expect(state).to_have_text("released")
     other.says("g front desk").hears("1 Lock Get Success: front desk")
+
+
+def test_a_page_speaks_websockets_only(page: Page, site: str) -> None:
+    page.goto(f"{site}/README.md")
+    connect = """async (server) => {
+        const { Session } = await import('/javascript/glock.js');
+        return Session.connect(server).then(() => 'connected', (error) => `${error.name}: ${error.message}`);
+    }"""
+    for kind, where in (("tcp", "host"), ("tls", "tls://host"), ("unix", "/run/glockd.sock")):
+        said = page.evaluate(connect, where)
+        assert said.startswith("TypeError: ")
+        assert f"this client does not speak {kind}://" in said
 
 
 def test_a_page_that_is_closed_holds_nothing(page: Page, site: str, glockd: Spawner) -> None:

@@ -30,7 +30,7 @@ def test_every_verb_has_a_row_in_the_protocol_and_in_the_readme(verb: language.V
 
 
 def test_the_protocol_has_no_verb_that_the_daemon_does_not_understand() -> None:
-    table = PROTOCOL[PROTOCOL.index("## The original verbs") : PROTOCOL.index("## Order and waiting")]
+    table = PROTOCOL[PROTOCOL.index("## The original verbs") : PROTOCOL.index("## Pushes")]
     assert set(rows(table)) == {verb.syntax for verb in VERBS.values()}
 
 
@@ -42,6 +42,28 @@ def test_every_reply_is_in_the_protocol() -> None:
     ]
     assert len(replies) > 20
     assert [reply for reply in replies if reply not in PROTOCOL] == []
+
+
+def replies_told(verb: language.Verb) -> set[str]:
+    """The replies in the verb's rows of the protocol's tables, with X for each value."""
+    table = PROTOCOL[PROTOCOL.index("## The original verbs") : PROTOCOL.index("## Pushes")]
+    found = set()
+    word = ""
+    for row in re.findall(r"^\|.*\|$", table, re.M):
+        cells = [cell.strip().replace("\0", "|") for cell in row.replace("\\|", "\0").split("|")[1:-1]]
+        word = cells[0].strip("`").split(" ")[0] or word
+        if word == verb.word.decode():
+            found |= {anonymous(code.rstrip("␍␊")) for code in re.findall(r"`([^`]+)`", cells[-1])}
+    return found - {"shared"}
+
+
+def anonymous(reply: str) -> str:
+    return re.sub(r"\b[A-Z]+\b", "X", reply.replace("PROXY", "proxy"))
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.word.decode())
+def test_every_reply_of_a_verb_is_in_its_row_of_the_protocol_and_no_other(verb: language.Verb) -> None:
+    assert replies_told(verb) == {anonymous(reply.decode()) for reply in verb.replies}
 
 
 def test_every_event_of_the_history_is_in_the_protocol() -> None:

@@ -19,7 +19,7 @@ MODULES = {
 }
 # From the ground up: each floor may import only from itself and from those below it.
 FLOORS = [
-    {"config", "layers"},
+    {"config", "layers", "sites"},
     {"core"},
     {"policy", "notices", "bounds", "tokens", "reload"},
     {"service"},

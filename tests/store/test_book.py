@@ -133,6 +133,21 @@ async def test_what_is_left_is_written_at_the_end(path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["records"]
 
 
+async def test_what_waits_for_a_checkpoint_is_written_at_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGES_MOST", 1)
+    with opened(path) as (book, _):
+        book.put(PUT, ("a", 1))
+        await book.written()
+        book.put(PUT, ("b", 2))
+        answer = book.written()
+        await asyncio.sleep(0)  # the commit's turn: it is put off
+        assert things(path) == {"a": 1}
+    assert things(path) == {"a": 1, "b": 2}
+    await answer
+
+
 async def test_a_caller_that_has_gone_is_no_trouble(path: Path) -> None:
     with opened(path) as (book, said):
         book.put(PUT, ("a", 1))

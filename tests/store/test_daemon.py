@@ -112,6 +112,12 @@ def test_how_it_is_synced_is_one_of_two_words(value: str) -> None:
     assert "-records-sync: must be one of normal, full" in result.stderr
 
 
+def test_how_it_is_synced_is_nothing_by_itself() -> None:
+    result = run_glockd("-records-sync", "full")
+    assert result.returncode == 2
+    assert "-records-sync: means nothing without -records" in result.stderr
+
+
 def metric(daemon: Glockd, name: str) -> float | None:
     return samples(ask(daemon.ws, "/metrics").body.decode()).get(name)
 

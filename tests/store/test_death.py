@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ from tests.store.diary import ROWS
 from tests.store.rooms import opened, things
 from tests.support.places import ROOT
 
-LIVES = 12
+LIVES = int(os.environ.get("GLOCKD_LIVES", "12"))
 AT_ONCE = 40  # lines that are on their way
 
 

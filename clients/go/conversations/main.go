@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"glock"
+	glock "github.com/glockd/glockd/clients/go"
 )
 
 const (

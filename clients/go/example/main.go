@@ -7,7 +7,7 @@ import (
 	"log"
 	"time"
 
-	"glock"
+	glock "github.com/glockd/glockd/clients/go"
 )
 
 func main() {

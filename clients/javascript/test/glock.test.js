@@ -6,13 +6,18 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import test from 'node:test';
+import nodeTest from 'node:test';
 
 import { GlockError, LockManager, Session, locks } from '../glock.js';
+import { parseServers } from '../src/address.js';
 
 const { GLOCK_SERVER: server, GLOCK_ADMIN: admin, GLOCK_GUARDED: guarded } = process.env;
 assert.ok(server && admin && guarded, 'want GLOCK_SERVER, GLOCK_ADMIN and GLOCK_GUARDED');
+
+/** A test that ends, also if what it waits for never comes. */
+const test = (title, body) => nodeTest(title, { timeout: 60_000 }, body);
 
 const code = (wanted) => (error) => error instanceof GlockError && error.code === wanted;
 
@@ -285,12 +290,12 @@ test('bad arguments are refused before they reach the wire', async (t) => {
     locks.request('a', { ifAvailable: true, signal: AbortSignal.timeout(1) }, () => {}),
     { name: 'NotSupportedError' },
   );
-  for (const address of [
-    'http://localhost/',
-    'tls://localhost',
-    'tls://localhost:1?verify=no',
-    'tcp://localhost:1?ca=x',
-  ]) {
+  await assert.rejects(one.lock('a', { wait: -Infinity }), RangeError);
+  await assert.rejects(one.raw('ping', -1), RangeError);
+  await assert.rejects(one.alive(0), RangeError);
+  await assert.rejects(Session.connect(server, { alive: Infinity }), RangeError);
+  await assert.rejects(Session.connect(server, { timeout: -1 }), RangeError);
+  for (const address of ['http://localhost/', '', 'a,b', 'wss://localhost?ca=x', 'tls://localhost:1?verify=no']) {
     await assert.rejects(Session.connect(address), TypeError);
   }
   await assert.rejects(Session.connect('unix:///nowhere/glockd.sock'), code('closed'));
@@ -305,7 +310,8 @@ test('what is no integer never reaches the wire: it might be a name', async (t) 
   await assert.rejects(one.check('js guarded', `${token} mine`), TypeError);
   await assert.rejects(one.check('js guarded', undefined), TypeError);
   await assert.rejects(one.counted('js guarded', { limit: '2 mine', wait: 0 }), TypeError);
-  await assert.rejects(one.lock('js guarded', { wait: '2 mine' }), RangeError);
+  await assert.rejects(one.lock('js guarded', { wait: '2 mine' }), TypeError);
+  await assert.rejects(one.find('exclusive 0 1000 mine'), TypeError);
 });
 
 test('half a surrogate pair is refused: in UTF-8 all of them are the same name', async (t) => {
@@ -315,26 +321,382 @@ test('half a surrogate pair is refused: in UTF-8 all of them are the same name',
   await (await one.tryLock('js 🔒')).release();
 });
 
-test('a name may be whatever has a text', async () => {
-  assert.equal(await locks.request(42, ({ name }) => name), '42');
+/** Arguments that a method takes, and where what kind of value belongs: a path into them, with what it may be. */
+const METHODS = [
+  ['lock', ['js right', { wait: 0 }], { 0: 'text', '1.wait': 'number', '1.signal': 'signal' }],
+  ['tryLock', ['js right', {}], { 0: 'text', '1.signal': 'signal' }],
+  ['read', ['js right', { wait: 0 }], { 0: 'text', '1.wait': 'number', '1.signal': 'signal' }],
+  ['counted', ['js right', { limit: 2, wait: 0 }], { 0: 'text', '1.wait': 'number', '1.limit': 'integer' }],
+  ['counted', ['js right', { wait: 0 }], { 0: 'text', '1.wait': 'number', '1.signal': 'signal' }],
+  ['check', ['js right', 1], { 0: 'text', 1: 'integer' }],
+  ['lease', ['js right', 1], { 0: 'text', 1: 'number' }],
+  ['raw', ['ping', 1], { 0: 'text', 1: 'integer' }],
+  ['find', ['exclusive', {}], { 0: 'text', '1.from': 'integer', '1.count': 'integer', '1.text': 'text' }],
+  ['alive', [10], { 0: 'number' }],
+  ...['release', 'releaseCounted', 'isLocked', 'count', 'token', 'holders', 'countedHolders', 'explain'].map((name) => [
+    name,
+    ['js right'],
+    { 0: 'text' },
+  ]),
+  ...['iam', 'who', 'history'].map((name) => [name, ['js right'], { 0: 'text' }]),
+];
+const CONNECT = ['tcp://127.0.0.1:1', { secret: 's', timeout: 1, alive: 1 }];
+const CONNECT_KINDS = {
+  0: 'text',
+  '1.secret': 'text',
+  '1.timeout': 'number',
+  '1.alive': 'number',
+  '1.signal': 'signal',
+};
+const REQUEST = ['js right', {}, () => assert.fail('granted')];
+
+/** Values that are of none of these kinds. */
+const WRONG = [
+  null,
+  true,
+  false,
+  [],
+  ['a'],
+  {},
+  7n,
+  Symbol('a'),
+  new Date(),
+  Buffer.from('a'),
+  { toString: () => 'a' },
+];
+const ALSO_WRONG = {
+  text: [7, 0, 1.5],
+  number: ['5', '', 'inf'],
+  integer: ['5', '', 1.5, NaN, 2 ** 60],
+  signal: [7, 'a'],
+};
+
+/** Every way to put a wrong value among right arguments. */
+function* mistakes(right, kinds) {
+  for (const [path, kind] of Object.entries(kinds)) {
+    for (const wrong of [...WRONG, ...ALSO_WRONG[kind]]) {
+      const [index, option] = path.split('.');
+      const made = [...right];
+      made[index] = option === undefined ? wrong : { ...right[index], [option]: wrong };
+      yield made;
+    }
+  }
+}
+
+test('what is of another type is a TypeError, and nothing is sent', async (t) => {
+  const one = await session(t);
+  const lock = await one.lock('js types');
+  const counters = async () => {
+    const all = Object.entries(await one.stats()).filter(([key]) => key.startsWith('command_') && key !== 'command_q');
+    return Object.fromEntries(all);
+  };
+  const before = await counters();
+  let tried = 0;
+  const refused = async (call, made) => {
+    await assert.rejects(async () => call(...made), TypeError, `${call} ${JSON.stringify(made.map(String))}`);
+    tried += 1;
+  };
+  for (const [method, right, kinds] of METHODS) {
+    for (const made of mistakes(right, kinds)) {
+      await refused((...given) => one[method](...given), made);
+    }
+  }
+  for (const made of mistakes([1], { 0: 'number' })) {
+    await refused((length) => lock.lease(length), made);
+  }
+  for (const made of mistakes(CONNECT, CONNECT_KINDS)) {
+    await refused((...given) => Session.connect(...given), made);
+  }
+  const { '1.signal': _, ...kinds } = CONNECT_KINDS;
+  for (const made of mistakes(CONNECT, kinds)) {
+    await refused((place, options) => new LockManager(place, options).request('js right', () => 0), made);
+  }
+  for (const made of mistakes(REQUEST, { 0: 'text', '1.signal': 'signal' })) {
+    await refused((...given) => locks.request(...given), made);
+  }
+  for (const made of mistakes(['js right', { mode: 'counted', limit: 1 }, REQUEST[2]], { '1.limit': 'integer' })) {
+    await refused((...given) => locks.request(...given), made);
+  }
+  await refused((given) => locks.request(given, REQUEST[2]), [42]);
+  assert.ok(tried > 400);
+  assert.deepEqual(await counters(), before);
+});
+
+test('a wait may be of any size', async (t) => {
+  const [holder, waiter] = [await session(t), await session(t)];
+  for (const wait of [1e-9, 1, 9223372036, 1e10, 1e20, 1e21, 1e300, Number.MAX_VALUE, Infinity]) {
+    const lock = await holder.lock('js years');
+    const waiting = waiter.lock('js years', { wait });
+    if (wait < 1) {
+      await assert.rejects(waiting, code('timeout'));
+      await lock.release();
+      continue;
+    }
+    await until(async () => (await holder.explain('js years')).exclusive.waiters.length === 1);
+    await lock.lease(wait > 1 ? wait : 60);
+    await lock.release();
+    await (await waiting).release();
+    const patient = await Session.connect(undefined, { timeout: wait });
+    await (await patient.lock('js free years', { wait })).release();
+    patient.close();
+  }
+});
+
+const shared = JSON.parse(readFileSync(new URL('../../addresses.json', import.meta.url)));
+
+test('addresses are spelled as for all clients', () => {
+  assert.equal(shared.format, 1);
+  for (const { spelled, error, several, url, ...wanted } of shared.addresses) {
+    if (error !== undefined) {
+      assert.throws(
+        () => parseServers(spelled),
+        (thrown) => {
+          assert.ok(thrown instanceof TypeError && thrown.message.includes(error), `${spelled}: ${thrown}`);
+          return !thrown.message.includes('me:'); // the secret
+        },
+      );
+      continue;
+    }
+    const found = parseServers(spelled);
+    assert.deepEqual(
+      found.map((one) => one.url),
+      several ?? [url],
+    );
+    if (several === undefined) {
+      assert.deepEqual({ ...found[0] }, { options: {}, ...wanted, url });
+    }
+  }
+});
+
+/** Run a piece of a program, with what is given as `glock` and `server`, in an environment. */
+async function inProcess(text, env = {}) {
+  const program = `
+    import * as glock from '${new URL('../glock.js', import.meta.url)}';
+    const server = process.env.SERVER;
+    try { ${text} } catch (error) { console.log(\`\${error.name}: \${error.message}\`); }`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    env: { ...process.env, SERVER: server, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (data) => {
+    said += data;
+  });
+  await once(child, 'close');
+  return said.trim();
+}
+
+test('the environment is read as by all clients', async () => {
+  const ping = 'const one = await glock.Session.connect(); await one.ping(); console.log("pong"); one.close();';
+  const loud = ` ${server.replace('tcp', 'TCP')}/\n`;
+  assert.equal(await inProcess(ping, { GLOCK_SERVER: loud }), 'pong');
+  assert.match(await inProcess(ping, { GLOCK_SERVER: 'a,b' }), /^TypeError: .*one server, not several/);
+  for (const unset of shared.unset) {
+    // A daemon may listen there.
+    assert.match(await inProcess(ping, { GLOCK_SERVER: unset }), /^(pong|GlockError: tcp:\/\/127\.0\.0\.1:9999: .*)$/);
+  }
+});
+
+test('secrets are read as by all clients', async (t) => {
+  for (const { secret, sent, error } of shared.secrets) {
+    for (const way of ['argument', 'environment']) {
+      const heard = [];
+      const where = await scripted(t, ['1 ok'], { heard });
+      process.env.GLOCK_SECRET = way === 'environment' ? secret : 'another';
+      const connecting = Session.connect(where, way === 'argument' ? { secret } : {});
+      if (error === undefined) {
+        (await connecting).close();
+      } else {
+        await assert.rejects(connecting, (thrown) => code('bad name')(thrown) && thrown.message.includes(error));
+      }
+      delete process.env.GLOCK_SECRET;
+      assert.equal(heard.join(''), sent ? `auth ${sent}\n` : '');
+    }
+  }
+});
+
+test('close ends every wait, and nothing is granted afterwards', async (t) => {
+  const other = await session(t);
+  const lock = await other.lock('js close');
+  for (const address of [server, admin]) {
+    const manager = new LockManager(address);
+    const waits = [undefined, 'shared'].map((mode) =>
+      manager.request('js close', { mode: mode ?? 'exclusive' }, () => assert.fail('granted')),
+    );
+    await until(async () => (await other.explain('js close')).exclusive.waiters.length === 2);
+    manager.close();
+    for (const wait of waits) {
+      await assert.rejects(wait, code('closed'));
+    }
+    await until(async () => (await other.explain('js close')).exclusive.waiters.length === 0);
+    await assert.rejects(
+      manager.request('js close other', () => assert.fail('granted')),
+      code('closed'),
+    );
+    await assert.rejects(manager.query(), code('closed'));
+    manager.close();
+  }
+  const one = await session(t);
+  const waits = [one.lock('js close'), one.ping(), one.lock('js close other')];
+  await until(async () => (await other.explain('js close')).exclusive.waiters.length === 1);
+  one.close();
+  for (const wait of waits) {
+    await assert.rejects(wait, code('closed'));
+  }
+  await lock.release();
+  assert.equal(await other.isLocked('js close'), false);
+});
+
+test('close loses what is held, and tells whoever watches', async (t) => {
+  const [manager, other] = [new LockManager(), await session(t)];
+  const request = manager.request('js close held', async (lock) => {
+    setImmediate(() => manager.close());
+    await once(lock.signal, 'abort');
+    return 'done';
+  });
+  await assert.rejects(request, code('lost'));
+  await (await other.lock('js close held')).release();
+});
+
+test('a lock granted while the manager is closed is none', async () => {
+  for (let turns = 0; turns < 40; turns += 1) {
+    let closed = false;
+    let manager;
+    // Grants at once, and closes the manager while the grant is on its way through so many promises.
+    class Hasty extends EventEmitter {
+      constructor() {
+        super();
+        setImmediate(() => this.emit('open'));
+      }
+
+      addEventListener(event, listener) {
+        this.on(event, listener);
+      }
+
+      async send() {
+        this.emit('message', { data: '1 Lock Get Success: js hasty\n' });
+        for (let turn = 0; turn < turns; turn += 1) {
+          await undefined;
+        }
+        manager.close();
+        closed = true;
+      }
+
+      close() {}
+    }
+    manager = new LockManager('ws://127.0.0.1:1', { WebSocket: Hasty });
+    const request = manager.request('js hasty', async (lock) => {
+      assert.equal(closed, false);
+      lock.lost || (await once(lock.signal, 'abort'));
+    });
+    await assert.rejects(request, (error) => ['closed', 'lost'].includes(error.code));
+  }
+});
+
+test('close ends connecting, and calls that hang', async (t) => {
+  const heard = [];
+  for (const options of [{ secret: 'never answered' }, {}]) {
+    const manager = new LockManager(await scripted(t, [], { heard }), options);
+    const request = manager.request('js hangs', () => assert.fail('granted'));
+    request.catch(() => {});
+    await until(() => heard.length === 1);
+    heard.pop();
+    manager.close();
+    await assert.rejects(request, code('closed'));
+  }
+  class Never extends EventEmitter {
+    addEventListener(event, listener) {
+      this.on(event, listener);
+    }
+
+    close() {}
+  }
+  const manager = new LockManager('ws://127.0.0.1:1', { WebSocket: Never });
+  const request = manager.request('js hangs', () => assert.fail('granted'));
+  manager.close();
+  await assert.rejects(request, code('closed'));
+});
+
+test('a daemon that no longer shows that it is alive is lost', async (t) => {
+  const sockets = [];
+  const heard = [];
+  const where = await scripted(t, ['1 ok', '1 Lock Get Success: js alive'], { heard, sockets });
+  const one = await Session.connect(where, { alive: 0.6 });
+  assert.deepEqual(heard, ['alive 0.600000\n']);
+  const lock = await one.tryLock('js alive');
+  const wait = one.lock('js awaited');
+  wait.catch(() => {});
+  for (const began = performance.now(); performance.now() - began < 3000; ) {
+    sockets[0].write('! alive\n');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.equal(one.error, undefined);
+  const last = performance.now();
+  await assert.rejects(wait, code('closed'));
+  assert.ok(performance.now() - last > 2000);
+  assert.equal(lock.lost, true);
+  assert.match(one.error.message, /no sign of life/);
+});
+
+test('a real daemon shows that it is alive, to holders and waiters', async (t) => {
+  const [holder, waiter] = [await Session.connect(server, { alive: 1 }), await Session.connect(admin, { alive: 0.2 })];
+  t.after(() => [holder, waiter].forEach((one) => one.close()));
+  const lock = await holder.lock('js living');
+  await assert.rejects(waiter.lock('js living', { wait: 3.5 }), code('timeout')); // more than may pass without a sign
+  await lock.release();
+});
+
+test('the last interval is the one that counts', async (t) => {
+  const one = await Session.connect(await scripted(t, ['1 ok', '1 ok', '1 pong']), { alive: 0.02 });
+  await one.alive(1e7);
+  await new Promise((resolve) => setTimeout(resolve, 3500)); // more than the first would have allowed
+  await one.ping();
+  one.close();
+});
+
+test('a sign of life is no part of a reply', async (t) => {
+  const replies = ['! alive\n1 pong', '! alive\na: first\n! alive\na: ! alive', '! alive\nshared_orphans: 0'];
+  const one = await Session.connect(await scripted(t, replies, { endsListings: true }));
+  await one.ping();
+  assert.deepEqual(await one.holders('a'), ['first', '! alive']);
+  one.close();
+});
+
+test('a lock depends on no other process', async (t) => {
+  const other = await session(t);
+  const program = `
+    import { spawn } from 'node:child_process';
+    import { Session } from '${new URL('../glock.js', import.meta.url)}';
+    await (await Session.connect()).lock('js child');
+    const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+    console.log(child.pid);`;
+  const holder = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [pid] = await once(holder.stdout, 'data');
+  holder.kill('SIGKILL');
+  await (await other.lock('js child', { wait: 10 })).release();
+  process.kill(Number(pid), 'SIGKILL'); // it has lived until now
 });
 
 /**
  * The address of a daemon that says these things, each when it has heard a line, its bytes one by one. Then it is silent, or
- * hangs up on the next line.
+ * hangs up on the next line. It notes what it heard, and from whom; the question that ends a listing it may answer.
  */
-async function scripted(t, replies, { hangsUp = false } = {}) {
-  const sockets = [];
+async function scripted(t, replies, { hangsUp = false, endsListings = false, heard = [], sockets = [] } = {}) {
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.push(socket);
     let next = 0;
     socket.on('error', () => {});
-    socket.on('data', async (heard) => {
-      for (let lines = heard.toString().split('\n').length - 1; lines > 0; lines -= 1) {
+    socket.on('data', async (data) => {
+      for (const line of data.toString().match(/.*\n/g)) {
+        heard.push(line);
         if (next === replies.length && hangsUp) {
           socket.destroy();
         }
-        for (const byte of Buffer.from(next < replies.length ? `${replies[next++]}\n` : '')) {
+        const [, nonce] = (endsListings && /^i (.*)\n/.exec(line)) || [];
+        const reply = nonce === undefined ? replies[next++] : `! alive\n0 Lock Not Locked: ${nonce}`;
+        for (const byte of Buffer.from(reply === undefined ? '' : `${reply}\n`)) {
           await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
         }
       }

@@ -9,9 +9,12 @@ export async function uses(): Promise<number> {
   await locks.request('job', { ifAvailable: true }, (lock) => lock.name);
   // @ts-expect-error: there is no such mode
   await locks.request('job', { mode: 'stolen' }, () => 0);
-  const manager = new LockManager('unix:///run/glockd.sock', { secret: 's3cret' });
+  // @ts-expect-error: a number is no name
+  await locks.request(7, () => 0);
+  const manager = new LockManager('unix:///run/glockd.sock', { secret: 's3cret', alive: 20 });
   const { held, pending } = await manager.query();
   const session = await Session.connect();
+  await session.alive(30);
   try {
     const lock = await session.counted('seats', { limit: 2, wait: 5 });
     lock.signal.addEventListener('abort', () => session.close());

@@ -14,8 +14,8 @@ echo $answer, "\n";
 
 // Or by hand.
 try {
-    $lock = $client->lock('cron job'); // does not wait
-    $lock->assertHeld();               // between two steps of the work: is it still mine?
+    $lock = $client->tryLock('cron job'); // does not wait
+    $lock->assertHeld();                  // between two steps of the work: is it still mine?
     $lock->release();
     echo "done\n";
 } catch (Glock\LockBusy) {

@@ -7,9 +7,15 @@ namespace Glock;
 /**
  * A connection to glockd: one holder, who holds any number of locks until it releases them or the connection ends,
  * which it does with the script at the latest.
+ *
+ * It belongs to the process that made it: in a forked child everything throws, and the parent's locks stay as they are.
+ * What is to be text must be a string, and what is to be a number one; all else is a TypeError, also where PHP would
+ * convert it.
  */
 final class Client
 {
+    use Questions;
+
     /** The daemon's address where neither the caller nor the environment variable GLOCK_SERVER tells one. */
     public const DEFAULT_SERVER = 'tcp://127.0.0.1:9999';
 
@@ -38,6 +44,7 @@ final class Client
     /** @var array<string, \WeakReference<Lock>> what is held, by the command that releases it */
     private array $held = [];
     private bool $notified = false;
+    private readonly float $timeout;
     private readonly string $nonce;
 
     /**
@@ -45,30 +52,42 @@ final class Client
      *
      * @param string|null $server tcp://host:port, unix:///path, or tls://host:port with ?ca=FILE (the authorities to
      *     trust instead of the system's), cert=FILE and key=FILE (this client's own certificate), host=NAME (whom the
-     *     daemon's is for); null: GLOCK_SERVER, else DEFAULT_SERVER
+     *     daemon's is for); host, host:port and /path will do; null: GLOCK_SERVER, else DEFAULT_SERVER
      * @param float $timeout seconds that the daemon has for accepting, and for each reply that need not be waited for;
      *     afterwards the connection is lost
-     * @param string|null $secret for a daemon that wants one
+     * @param string|null $secret for a daemon that wants one; null: GLOCK_SECRET, if there is one
+     * @param float|null $alive how often, in seconds, rounded up to whole ones, the daemon shows that it is alive, also
+     *     while a lock is waited for; if for 2.5 times as long nothing comes, the connection is lost; null: it does not
      * @throws ConnectionLost if there is no daemon, or not one to trust
      * @throws NotAuthorised if it wants another secret
+     * @throws BadName if there is a line end in the secret
      * @throws \InvalidArgumentException if $server is none of these
      */
     public function __construct(
-        ?string $server = null,
-        private readonly float $timeout = 10.0,
-        #[\SensitiveParameter] ?string $secret = null
+        mixed $server = null,
+        mixed $timeout = 10.0,
+        #[\SensitiveParameter] mixed $secret = null,
+        mixed $alive = null
     ) {
+        $address = Address::of($server === null ? self::configured() : Argument::text('server', $server));
+        $secret = self::secret($secret === null ? (string) getenv('GLOCK_SECRET') : Argument::text('secret', $secret));
+        $interval = $alive === null ? null : self::interval($alive);
+        $this->timeout = Argument::seconds('timeout', $timeout);
         $this->nonce = bin2hex(random_bytes(16));
         // No reference from the connection back to the client, so that it is closed as soon as nobody has the client.
         $self = \WeakReference::create($this);
         $this->connection = new Connection(
-            $server ?? (getenv('GLOCK_SERVER') ?: self::DEFAULT_SERVER),
-            $timeout,
+            $address,
+            $this->timeout,
             static fn (string $line, bool $listing): bool => $self->get()?->pushed($line, $listing) ?? true,
             static fn (string $why) => $self->get()?->ended($why)
         );
-        if ($secret !== null) {
+        if ($secret !== '') {
             $this->ask('auth ' . $secret);
+        }
+        if ($interval !== null) {
+            $this->ask('alive ' . self::seconds($interval));
+            $this->connection->watch($interval);
         }
     }
 
@@ -79,7 +98,7 @@ final class Client
         }
     }
 
-    /** Hang up. What is held is lost, and free for others. */
+    /** Hang up. What is held is lost, and free for others; what is waited for ends with ConnectionLost. */
     public function close(): void
     {
         $this->connection->close();
@@ -88,72 +107,132 @@ final class Client
     /**
      * Take the exclusive lock of that name. A client that holds it already is granted it again, and releases it once.
      *
-     * @param float|null $wait seconds to stand in line for it, first come, first served; INF: for ever; null: not at
-     *     all, which also the oldest daemon understands
+     * @param string $name
+     * @param float $wait seconds to stand in line for it, first come, first served; INF: for ever; 0: not at all
      * @throws LockBusy if it was not to be had at once
      * @throws WaitTimeout if it was not to be had in time
      * @throws Deadlock if waiting could never have ended
      * @throws BadName
      * @throws ConnectionLost
      */
-    public function lock(string $name, ?float $wait = null): Lock
+    public function lock(mixed $name, mixed $wait = INF): Lock
     {
         return $this->startLock($name, $wait)->get();
     }
 
     /**
+     * Take the exclusive lock if nobody has it. It needs no more than the oldest daemon.
+     *
+     * @param string $name
+     * @throws LockBusy|BadName|ConnectionLost as lock() does
+     */
+    public function tryLock(mixed $name): Lock
+    {
+        return $this->start('g ', 'r ', Argument::text('name', $name), 0.0)->get();
+    }
+
+    /**
      * Take the lock together with other readers, while nobody has it by lock().
      *
+     * @param string $name
      * @param float $wait seconds to stand in line for it; INF: for ever; 0: not at all
      * @throws LockBusy|WaitTimeout|Deadlock|BadName|ConnectionLost as lock() does
      */
-    public function read(string $name, float $wait = 0.0): Lock
+    public function read(mixed $name, mixed $wait = INF): Lock
     {
         return $this->startRead($name, $wait)->get();
     }
 
     /**
+     * Take the lock as a reader if nobody has it by lock(), nor waits for it.
+     *
+     * @param string $name
+     * @throws LockBusy|BadName|ConnectionLost as lock() does
+     */
+    public function tryRead(mixed $name): Lock
+    {
+        return $this->read($name, 0.0);
+    }
+
+    /**
      * Take the shared lock of that name, which has nothing to do with the exclusive one.
      *
+     * @param string $name
      * @param int|null $limit how many may hold it; null: any number, and then it is granted at once
      * @param float $wait seconds to stand in line until fewer than $limit hold it; INF: for ever; 0: not at all
      * @throws LockBusy|WaitTimeout|Deadlock|BadName|ConnectionLost as lock() does
      */
-    public function shared(string $name, ?int $limit = null, float $wait = 0.0): Lock
+    public function shared(mixed $name, mixed $limit = null, mixed $wait = INF): Lock
     {
         return $this->startShared($name, $limit, $wait)->get();
     }
 
-    /** Begin to wait for a lock; arguments as for lock(). */
-    public function startLock(string $name, ?float $wait = null): Pending
+    /**
+     * Take the shared lock if fewer than $limit hold it.
+     *
+     * @param string $name
+     * @param int $limit
+     * @throws LockBusy|BadName|ConnectionLost as lock() does
+     */
+    public function tryShared(mixed $name, mixed $limit): Lock
     {
-        return $this->start($wait === null ? 'g ' : 'wait ' . self::seconds($wait) . ' ', 'r ', $name, $wait ?? 0.0);
+        return $this->shared($name, Argument::integer('limit', $limit), 0.0);
     }
 
-    /** Begin to wait for a lock as a reader; arguments as for read(). */
-    public function startRead(string $name, float $wait = 0.0): Pending
+    /**
+     * Begin to wait for a lock; arguments as for lock().
+     *
+     * @param string $name
+     * @param float $wait
+     */
+    public function startLock(mixed $name, mixed $wait = INF): Pending
     {
-        return $this->start('read ' . self::seconds($wait) . ' ', 'r ', $name, $wait);
+        $wait = Argument::seconds('wait', $wait);
+        return $this->start('wait ' . self::seconds($wait) . ' ', 'r ', Argument::text('name', $name), $wait);
     }
 
-    /** Begin to wait for a shared lock; arguments as for shared(). */
-    public function startShared(string $name, ?int $limit = null, float $wait = 0.0): Pending
+    /**
+     * Begin to wait for a lock as a reader; arguments as for read().
+     *
+     * @param string $name
+     * @param float $wait
+     */
+    public function startRead(mixed $name, mixed $wait = INF): Pending
     {
-        $words = $limit === null ? 'sg ' : 'share ' . self::seconds($wait) . " $limit ";
-        return $this->start($words, 'sr ', $name, $limit === null ? 0.0 : $wait);
+        $wait = Argument::seconds('wait', $wait);
+        return $this->start('read ' . self::seconds($wait) . ' ', 'r ', Argument::text('name', $name), $wait);
+    }
+
+    /**
+     * Begin to wait for a shared lock; arguments as for shared().
+     *
+     * @param string $name
+     * @param int|null $limit
+     * @param float $wait
+     */
+    public function startShared(mixed $name, mixed $limit = null, mixed $wait = INF): Pending
+    {
+        $name = Argument::text('name', $name);
+        $wait = Argument::seconds('wait', $wait);
+        if ($limit === null) {
+            return $this->start('sg ', 'sr ', $name, 0.0);
+        }
+        $limit = Argument::integer('limit', $limit);
+        return $this->start('share ' . self::seconds($wait) . " $limit ", 'sr ', $name, $wait);
     }
 
     /**
      * Do something with the lock held, and release it whatever comes.
      *
      * @template T
+     * @param string $name
      * @param callable(Lock): T $work
-     * @param float|null $wait as for lock()
+     * @param float $wait as for lock()
      * @return T what $work returns
      * @throws LockBusy|WaitTimeout|Deadlock|BadName|ConnectionLost as lock() does
      * @throws LockLost if the lock was lost meanwhile, so that others may have had it
      */
-    public function synchronized(string $name, callable $work, ?float $wait = INF): mixed
+    public function synchronized(mixed $name, callable $work, mixed $wait = INF): mixed
     {
         $lock = $this->lock($name, $wait);
         try {
@@ -173,179 +252,55 @@ final class Client
     /**
      * Give back a lock got by lock() or read(), by its name.
      *
+     * @param string $name
      * @throws NotHeld if this client does not hold it
      * @throws ConnectionLost
      */
-    public function release(string $name): void
+    public function release(mixed $name): void
     {
-        $this->giveBack('r ', $name);
+        $this->giveBack('r ', Argument::text('name', $name));
     }
 
     /**
      * Give back a shared lock, by its name.
      *
+     * @param string $name
      * @throws NotHeld if this client does not hold it
      * @throws ConnectionLost
      */
-    public function releaseShared(string $name): void
+    public function releaseShared(mixed $name): void
     {
-        $this->giveBack('sr ', $name);
-    }
-
-    /** Whether anybody holds the lock, reader or not. */
-    public function isLocked(string $name): bool
-    {
-        return (int) $this->ask('i ' . $name) > 0;
-    }
-
-    /** How many hold the shared lock. */
-    public function countShared(string $name): int
-    {
-        return (int) $this->ask('si ' . $name);
+        $this->giveBack('sr ', Argument::text('name', $name));
     }
 
     /**
      * The fencing token of this client's hold.
      *
+     * @param string $name
      * @throws NotHeld
      */
-    public function token(string $name): int
+    public function token(mixed $name): int
     {
-        return (int) $this->ask('token ' . $name);
-    }
-
-    /** Whether a token is the one now in force, for whoever guards the resource itself. */
-    public function check(string $name, int $token): bool
-    {
-        return (int) $this->ask("check $token $name") === 1;
+        return (int) $this->ask('token ' . Argument::text('name', $name));
     }
 
     /**
      * Let the daemon take this client's lock back after so many seconds, unless it is told again by then; INF takes the
      * lease off.
      *
+     * @param string $name
+     * @param float $seconds
      * @throws NotHeld
      */
-    public function lease(string $name, float $seconds): void
+    public function lease(mixed $name, mixed $seconds): void
     {
+        $command = 'lease ' . self::seconds(Argument::seconds('seconds', $seconds)) . ' ';
+        $command .= Argument::text('name', $name);
         if (!$this->notified) {
             $this->ask('notify on');
             $this->notified = true;
         }
-        $this->ask('lease ' . self::seconds($seconds) . ' ' . $name);
-    }
-
-    /**
-     * Who holds the lock: chosen names, or addresses of those who chose none.
-     *
-     * @return list<string>
-     */
-    public function holders(string $name): array
-    {
-        return $this->listing('d ', $name);
-    }
-
-    /**
-     * Who holds the shared lock, in the order in which they got it.
-     *
-     * @return list<string>
-     */
-    public function holdersShared(string $name): array
-    {
-        return $this->listing('sd ', $name);
-    }
-
-    /** Choose a name for this client in listings; '' takes it back. It gives no rights and need not be unique. */
-    public function iam(string $name = ''): void
-    {
-        $this->ask('iam ' . $name);
-    }
-
-    /**
-     * The address by which the daemon knows this client, and the name it chose, or the address again.
-     *
-     * @return array{address: string, name: string}
-     */
-    public function me(): array
-    {
-        [, $address, $name] = explode(' ', $this->ask('me'), 3);
-        return ['address' => $address, 'name' => $name];
-    }
-
-    /**
-     * The clients that chose a name, or just that name: address => name.
-     *
-     * @return array<string, string>
-     */
-    public function who(string $name = ''): array
-    {
-        return self::pairs($this->lines('who ' . $name));
-    }
-
-    /**
-     * The daemon's counters.
-     *
-     * @return array<string, int>
-     */
-    public function stats(): array
-    {
-        // They are sorted, and this is the last one in every version of the daemon.
-        $this->connection->send('q', $reply = new Reply(end: 'shared_orphans: '));
-        $this->connection->fetch($reply);
-        return array_map('intval', self::pairs($reply->heard));
-    }
-
-    /**
-     * Who holds the lock and who waits for it, and since when, among exclusive and shared locks.
-     *
-     * @return array<string, mixed>
-     */
-    public function explain(string $name): array
-    {
-        return self::json($this->ask('explain ' . $name));
-    }
-
-    /**
-     * The latest events of the lock, oldest first, or of all locks.
-     *
-     * @return list<array<string, mixed>>
-     */
-    public function history(string $name = ''): array
-    {
-        return self::json($this->ask('history ' . $name));
-    }
-
-    /** Return if the daemon is alive. */
-    public function ping(): void
-    {
-        $this->ask('ping');
-    }
-
-    /** The daemon's version, such as "glockd 1.0.0". */
-    public function version(): string
-    {
-        return explode(' ', $this->ask('version'), 2)[1];
-    }
-
-    /** Seconds within which the daemon finds out that a peer has vanished without a word. */
-    public function bound(): int
-    {
-        return (int) $this->ask('bound');
-    }
-
-    /**
-     * Send one line and return so many lines of reply, without line ends. An invalid command has none. Locks taken this
-     * way are held, but no Lock stands for them.
-     *
-     * @return list<string>
-     */
-    public function raw(string $line, int $lines = 1): array
-    {
-        $this->connection->send($line, $reply = new Reply($lines));
-        if ($lines > 0) {
-            $this->connection->fetch($reply);
-        }
-        return $reply->heard;
+        $this->ask($command);
     }
 
     /** @internal take in what the daemon has said */
@@ -418,63 +373,35 @@ final class Client
         return $reply->heard[0];
     }
 
-    /** @return list<string> */
-    private function listing(string $word, string $name): array
-    {
-        $prefix = self::normalise($name) . ': ';
-        if ($prefix === ': ') {
-            throw new BadName('the lock of no name cannot be listed');
-        }
-        return array_map(
-            static fn (string $line): string => substr($line, strlen($prefix)),
-            $this->lines($word . $name)
-        );
-    }
-
-    /**
-     * The reply to a command whose reply has any number of lines and no end. A question about a lock that nobody can
-     * know of is sent behind it; the answer marks the end.
-     *
-     * @return list<string>
-     */
-    private function lines(string $command): array
-    {
-        $this->connection->send($command, $reply = new Reply(end: '0 Lock Not Locked: ' . $this->nonce));
-        $this->connection->send('i ' . $this->nonce, new Reply(0));
-        $this->connection->fetch($reply);
-        $lines = array_slice($reply->heard, 0, -1);
-        if ($lines === ['0 disabled']) { // no line of a listing: those have a colon
-            self::refused($lines[0]);
-        }
-        return $lines;
-    }
-
-    /**
-     * @param list<string> $lines
-     * @return array<string, string>
-     */
-    private static function pairs(array $lines): array
-    {
-        $pairs = [];
-        foreach ($lines as $line) {
-            [$key, $value] = explode(': ', $line, 2);
-            $pairs[$key] = $value;
-        }
-        return $pairs;
-    }
-
-    /** @return array<mixed> */
-    private static function json(string $reply): array
-    {
-        return json_decode(explode(' ', $reply, 2)[1], true, 512, JSON_THROW_ON_ERROR);
-    }
-
+    /** As the daemon wants it: 0 or more, in plain digits. */
     private static function seconds(float $seconds): string
     {
-        if (is_nan($seconds) || $seconds < 0) {
-            throw new \InvalidArgumentException("seconds: $seconds, want 0 or more, or INF");
-        }
         return $seconds === INF ? 'inf' : sprintf('%.6F', $seconds);
+    }
+
+    private static function interval(mixed $alive): float
+    {
+        $interval = Argument::seconds('alive', $alive);
+        if ($interval < 0.001 || $interval === INF) {
+            throw new \InvalidArgumentException("alive: $interval, want 0.001 or more seconds");
+        }
+        return $interval;
+    }
+
+    private static function configured(): string
+    {
+        $server = (string) getenv('GLOCK_SERVER');
+        return trim($server, Address::BLANK) === '' ? self::DEFAULT_SERVER : $server;
+    }
+
+    /** What is sent of a secret, '' for nothing: white space around it, such as a file's line end, is no part of it. */
+    private static function secret(#[\SensitiveParameter] string $given): string
+    {
+        $secret = self::normalise($given);
+        if (strpbrk(trim($given, Address::BLANK), "\r\n") !== false) {
+            throw new BadName('a secret cannot hold a line end');
+        }
+        return $secret;
     }
 
     /** What the daemon does with a name: runs of white space become one space, none stays at the ends. */

@@ -7,6 +7,9 @@ namespace Glock;
 /**
  * Lines to and from the daemon. Replies come in the order of the commands, so that a reply may be fetched later.
  *
+ * It belongs to the process that made it. A forked child has the descriptor, too; there everything throws, and nothing
+ * is sent nor shut down.
+ *
  * @internal
  */
 final class Connection
@@ -16,6 +19,13 @@ final class Connection
     /** TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT of tcp(7): asked after 10 s, then every 5 s, given up after 3 times. */
     private const KEEP_ALIVE = [4 => 10, 5 => 5, 6 => 3];
 
+    /** The longest that the system is asked to wait at once, in seconds. */
+    private const LONGEST = 3600.0;
+    /** After these PHP calls no destructor. */
+    private const FATAL = E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR;
+    /** How many of its intervals may pass without a sign of life. */
+    private const SILENT_INTERVALS = 2.5;
+
     private const TLS = STREAM_CRYPTO_METHOD_TLSv1_2_CLIENT | STREAM_CRYPTO_METHOD_TLSv1_3_CLIENT;
 
     /** @var resource|null */
@@ -24,53 +34,77 @@ final class Connection
     /** @var list<Reply> replies still to come, oldest first */
     private array $expected = [];
     private string $why = '';
+    private readonly int $owner;
+    /** How often the daemon shows that it is alive, in seconds, and when it last said anything. */
+    private float $interval = INF;
+    private float $heard = 0.0;
+
+    /** @var \WeakMap<self, true>|null those that may be open */
+    private static ?\WeakMap $open = null;
+    /** @var list<resource> what a forked child must not close, since PHP would say goodbye to the daemon */
+    private static array $parents = [];
 
     /**
-     * @param string $server tcp://host:port, unix:///path or tls://host:port?OPTIONS
      * @param float $timeout seconds for connecting, for writing, and for each reply that need not be waited for
      * @param \Closure(string, bool): bool $pushed is shown lines that begin with "! ", and whether they may be part of
      *     a listing; tells whether they were none
      * @param \Closure(string): void $ended is told why the connection has ended, once
      */
     public function __construct(
-        string $server,
+        Address $address,
         private readonly float $timeout,
         private readonly \Closure $pushed,
         private readonly \Closure $ended
     ) {
-        $forms = '~^(?:unix:///.+|tcp://.+:\d+|tls://(?<where>[^?]+:\d+)(?:\?(?<options>.*))?)\z~';
-        if (!preg_match($forms, $server, $parts)) {
-            throw new \InvalidArgumentException(
-                "server '$server': want tcp://host:port, tls://host:port or unix:///path"
-            );
+        $this->owner = getmypid();
+        $this->socket = self::connect($address, $timeout);
+        if (self::$open === null) {
+            self::$open = new \WeakMap();
+            register_shutdown_function(self::atEnd(...));
         }
-        $secure = isset($parts['where']);
+        self::$open[$this] = true;
+    }
+
+    /** @return resource */
+    private static function connect(Address $address, float $timeout)
+    {
         $options = ['socket' => ['tcp_nodelay' => true]];
-        if ($secure) {
-            $options['ssl'] = self::tls($server, $parts['where'], $parts['options'] ?? '');
+        if ($address->kind === 'tls') {
+            $options['ssl'] = self::tls($address);
         }
+        $plain = $address->kind === 'unix' ? $address->url() : 'tcp://' . $address->where();
         $context = stream_context_create($options);
-        $plain = $secure ? 'tcp://' . $parts['where'] : $server;
-        $socket = @stream_socket_client($plain, $number, $error, $timeout, STREAM_CLIENT_CONNECT, $context);
+        $patience = min($timeout, self::LONGEST);
+        $socket = @stream_socket_client($plain, $number, $error, $patience, STREAM_CLIENT_CONNECT, $context);
         if ($socket === false) {
-            throw new ConnectionLost("$server: $error");
+            throw new ConnectionLost("{$address->url()}: $error");
         }
-        if (!str_starts_with($server, 'unix://') && function_exists('socket_import_stream')) {
-            // So that a daemon that vanished without a word is found out while a lock is held or waited for.
-            $raw = socket_import_stream($socket); // not to be had any more once TLS is on
-            if ($raw !== false) {
-                socket_set_option($raw, SOL_SOCKET, SO_KEEPALIVE, 1);
-                foreach (PHP_OS_FAMILY === 'Linux' ? self::KEEP_ALIVE : [] as $option => $value) {
-                    socket_set_option($raw, SOL_TCP, $option, $value);
-                }
-            }
+        if ($address->kind !== 'unix') {
+            self::keepAlive($socket);
         }
         error_clear_last();
-        if ($secure && !@stream_socket_enable_crypto($socket, true, self::TLS)) {
-            throw new ConnectionLost("$server: " . (error_get_last()['message'] ?? 'no TLS'));
+        if ($address->kind === 'tls' && !@stream_socket_enable_crypto($socket, true, self::TLS)) {
+            throw new ConnectionLost("{$address->url()}: " . (error_get_last()['message'] ?? 'no TLS'));
         }
         stream_set_blocking($socket, false);
-        $this->socket = $socket;
+        return $socket;
+    }
+
+    /**
+     * So that a daemon that vanished without a word is found out while a lock is held or waited for.
+     *
+     * @param resource $socket
+     */
+    private static function keepAlive($socket): void
+    {
+        $raw = function_exists('socket_import_stream') ? socket_import_stream($socket) : false;
+        if ($raw === false) {
+            return; // as after TLS is on
+        }
+        socket_set_option($raw, SOL_SOCKET, SO_KEEPALIVE, 1);
+        foreach (PHP_OS_FAMILY === 'Linux' ? self::KEEP_ALIVE : [] as $option => $value) {
+            socket_set_option($raw, SOL_TCP, $option, $value);
+        }
     }
 
     /**
@@ -78,18 +112,21 @@ final class Connection
      *
      * @return array<string, string>
      */
-    private static function tls(string $server, string $where, string $query): array
+    private static function tls(Address $address): array
     {
-        parse_str($query, $given);
         $names = ['ca' => 'cafile', 'cert' => 'local_cert', 'key' => 'local_pk', 'host' => 'peer_name'];
-        $options = ['peer_name' => trim(substr($where, 0, (int) strrpos($where, ':')), '[]')];
-        foreach ($given as $name => $value) {
-            if (!isset($names[$name]) || !is_string($value)) {
-                throw new \InvalidArgumentException("server '$server': unknown option '$name'");
-            }
+        $options = ['peer_name' => $address->host];
+        foreach ($address->options as $name => $value) {
             $options[$names[$name]] = $value;
         }
         return $options;
+    }
+
+    /** The daemon has been asked to show so often, in seconds, that it is alive. It counts whole ones. */
+    public function watch(float $interval): void
+    {
+        $this->interval = ceil($interval);
+        $this->heard = self::now();
     }
 
     /** Send one command whose reply will come as $reply. */
@@ -106,7 +143,7 @@ final class Connection
             $this->expected[] = $reply;
         }
         $rest = $command . "\n";
-        $deadline = microtime(true) + $this->timeout;
+        $deadline = self::now() + $this->timeout;
         while ($rest !== '') {
             $written = @fwrite($this->alive(), $rest);
             if ($written === false) {
@@ -128,13 +165,18 @@ final class Connection
      */
     public function fetch(Reply $reply, ?float $seconds = null): bool
     {
-        $deadline = microtime(true) + ($seconds ?? $this->timeout);
+        if (!$this->isMine()) {
+            throw new ConnectionLost($this->why);
+        }
+        $deadline = self::now() + ($seconds ?? $this->timeout);
         while (!$reply->complete) {
             if ($reply->failure !== null) {
                 throw $reply->failure;
             }
             if ($this->ready($deadline)) {
                 $this->read();
+            } elseif ($this->isSilent()) {
+                $this->end($this->silence());
             } elseif ($seconds !== null) {
                 return false;
             } else {
@@ -147,18 +189,46 @@ final class Connection
     /** Take in what has arrived already; the connection may turn out to have ended. */
     public function look(): void
     {
-        while ($this->socket !== null && $this->ready(0.0)) {
+        while ($this->isMine() && $this->socket !== null && $this->ready(0.0)) {
             $this->read();
+        }
+        if ($this->isSilent()) {
+            $this->close($this->silence());
         }
     }
 
-    /** Hang up. */
+    /**
+     * Hang up, so that the daemon hears of it at once: also where other processes have the descriptor, such as a
+     * program that was started in the background.
+     */
     public function close(string $why = 'the connection was closed'): void
     {
-        if ($this->socket === null) {
-            return;
+        if ($this->isMine() && $this->socket !== null) {
+            @stream_socket_shutdown($this->socket, STREAM_SHUT_RDWR);
+            fclose($this->socket);
+            $this->forget($why);
         }
-        fclose($this->socket);
+    }
+
+    /** Whether this process is the one that made the connection; if not, it is not to be used here. */
+    private function isMine(): bool
+    {
+        if (getmypid() === $this->owner) {
+            return true;
+        }
+        if ($this->socket !== null) {
+            if (isset(stream_get_meta_data($this->socket)['crypto'])) {
+                self::$parents[] = $this->socket;
+            } else {
+                fclose($this->socket);
+            }
+            $this->forget('this process was forked, and the connection stays with its parent');
+        }
+        return false;
+    }
+
+    private function forget(string $why): void
+    {
         $this->socket = null;
         $this->why = $why;
         foreach ($this->expected as $reply) {
@@ -169,9 +239,39 @@ final class Connection
         ($this->ended)($why);
     }
 
+    /** Called when the script ends, before destructors are: after a fatal error those are not. */
+    private static function atEnd(): void
+    {
+        if (((error_get_last()['type'] ?? 0) & self::FATAL) !== 0) {
+            // Last of all, since other functions of this kind may still use locks.
+            register_shutdown_function(static function (): void {
+                foreach (self::$open as $connection => $_) {
+                    $connection->close('the script ended');
+                }
+            });
+        }
+    }
+
+    private function isSilent(): bool
+    {
+        return $this->socket !== null && self::now() >= $this->heard + self::SILENT_INTERVALS * $this->interval;
+    }
+
+    private function silence(): string
+    {
+        return "no sign of life for 2.5 times $this->interval s";
+    }
+
+    /** Seconds by a clock that nobody sets. */
+    private static function now(): float
+    {
+        return hrtime(true) / 1e9;
+    }
+
     /** @return resource */
     private function alive()
     {
+        $this->isMine();
         return $this->socket ?? throw new ConnectionLost($this->why);
     }
 
@@ -181,13 +281,14 @@ final class Connection
         throw new ConnectionLost($why);
     }
 
-    /** Wait until the socket can be read, or written. */
+    /** Wait until the socket can be read, or written; or until the deadline, or a silence that is too long. */
     private function ready(float $deadline, bool $write = false): bool
     {
         do {
             $sockets = [$this->alive()];
             $none = null;
-            $left = max(0.0, min(3600.0, $deadline - microtime(true)));
+            $until = min($deadline, $this->heard + self::SILENT_INTERVALS * $this->interval);
+            $left = max(0.0, min(self::LONGEST, $until - self::now()));
             $seconds = (int) $left;
             $micros = (int) (($left - $seconds) * 1e6);
             // It fails when a signal comes; its handler has been run by then, and may have thrown.
@@ -197,7 +298,7 @@ final class Connection
             if ($count > 0) {
                 return true;
             }
-        } while (microtime(true) < $deadline);
+        } while (self::now() < $until);
         return false;
     }
 
@@ -208,6 +309,7 @@ final class Connection
             $this->close('the daemon hung up');
             return;
         }
+        $this->heard = self::now();
         $lines = explode("\n", $this->unread . $bytes);
         $this->unread = array_pop($lines);
         foreach ($lines as $line) {
@@ -217,6 +319,9 @@ final class Connection
 
     private function hear(string $line): void
     {
+        if ($line === '! alive') { // no line of a listing: those have a colon
+            return;
+        }
         $reply = $this->expected[0] ?? null;
         if (str_starts_with($line, '! ') && ($this->pushed)($line, $reply !== null && $reply->end !== null)) {
             return;

@@ -82,11 +82,12 @@ final class Lock
      * Let the daemon take the lock back after so many seconds, unless it is told again by then; INF takes the lease
      * off.
      *
+     * @param float $seconds
      * @throws NotHeld
      * @throws Refused for a shared lock, which has none
      * @throws ConnectionLost
      */
-    public function lease(float $seconds): void
+    public function lease(mixed $seconds): void
     {
         $this->assertExclusive('lease');
         $this->client->lease($this->name, $seconds);

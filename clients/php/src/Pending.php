@@ -37,9 +37,9 @@ final class Pending
      *
      * @param float $seconds how long to wait for that at most
      */
-    public function ready(float $seconds = 0.0): bool
+    public function ready(mixed $seconds = 0.0): bool
     {
-        return $this->connection->fetch($this->reply, $seconds);
+        return $this->connection->fetch($this->reply, Argument::seconds('seconds', $seconds));
     }
 
     /**

@@ -147,11 +147,15 @@ final class Conversation
             case 'lock':
             case 'read':
             case 'shared':
-                $wait = isset($step['wait']) ? ($step['wait'] === 'inf' ? INF : (float) $step['wait']) : null;
+                if ($step['do'] === 'lock' && !isset($step['wait'])) {
+                    $lock = $this->locks[$letter][$name] = $client->tryLock($name);
+                    return ['ok' => true, 'count' => $lock->holders()];
+                }
+                $wait = ($step['wait'] ?? 0) === 'inf' ? INF : $step['wait'] ?? 0;
                 $pending = match ($step['do']) {
                     'lock' => $client->startLock($name, $wait),
                     'read' => $client->startRead($name, $wait),
-                    'shared' => $client->startShared($name, $step['limit'] ?? null, $wait ?? 0.0),
+                    'shared' => $client->startShared($name, $step['limit'] ?? null, $wait),
                 };
                 if ($label !== null) {
                     $this->started[$label] = $pending;

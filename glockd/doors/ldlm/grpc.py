@@ -12,7 +12,6 @@ from glockd.doors.ldlm import messages
 from glockd.doors.ldlm.calls import DOOR
 from glockd.doors.ldlm.keeper import Keeper
 from glockd.doors.ldlm.outcomes import NotRecorded, Outcome
-from glockd.net.addresses import ip_address
 from glockd.net.calls import Answer, Code, Handler, Metadata, Reply, Status
 from glockd.net.grpc import GrpcConnection, GrpcServer, Manners
 from glockd.net.health import HEALTH, check_health
@@ -45,7 +44,7 @@ class GrpcSession(Keeper):
 
     def __init__(self, desk: Desk, connection: GrpcConnection) -> None:
         self._connection: GrpcConnection | None = connection
-        address, now = ip_address(connection.transport), desk.service.now()
+        address, now = connection.address, desk.service.now()
         # What may outlive its connection is not counted as one.
         super().__init__(
             desk, Owner(address, DOOR, now) if desk.keeps else Concurrent(address, DOOR, "tcp", now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import BaseTransport
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +11,7 @@ from glockd.core.holds import Hold, Waiter
 from glockd.core.sessions import Session
 from glockd.core.stats import Traffic
 from glockd.doors.line.wire.handlers import Vocabulary
-from glockd.doors.line.wire.language import IDLE_TOO_LONG, ONLY_TLS, lost
+from glockd.doors.line.wire.language import ALIVE, IDLE_TOO_LONG, NO_PROXY, ONLY_PROXY, ONLY_TLS, lost
 from glockd.net.peer import Peer
 from glockd.net.sweep import has_hung_up
 from glockd.policy import Reason
@@ -30,7 +29,7 @@ class Way(NamedTuple):
 
     kind: str  # tcp, unix or websocket
     traffic: Traffic
-    address: Callable[[BaseTransport], bytes]  # gives a client's address
+    address: Callable[[Connection], bytes]  # gives a client's address
     vocabulary: Vocabulary
 
 
@@ -74,7 +73,7 @@ class Connection(Peer):
     def lost(self, hold: Hold, why: str) -> None:
         """Tell the client, if it wants to know, that a hold of its has ended without its doing."""
         if self.session is not None and self.talk is not None and self.talk.notify:
-            self.push(lost(hold.name, why))
+            self.announce(lost(hold.name, why))
 
     def end(self, how: str) -> None:
         """Tell the client of what it loses by it, if it wants to know, and hang up."""
@@ -85,8 +84,12 @@ class Connection(Peer):
 
     # The flow of bytes
 
+    def announce(self, line: bytes) -> None:
+        """Send one line that the client has not asked for, but not in the middle of a reply."""
+        self.push(line)
+
     def push(self, reply: bytes) -> None:
-        """Send one reply, or one line that the client has not asked for."""
+        """Send one reply, or one line that the client has not asked for, at once."""
         raise NotImplementedError
 
     def hang_up(self, how: str) -> None:
@@ -134,13 +137,28 @@ class Connection(Peer):
             # What lies in the socket is no more than the kernel has room for, and the end comes behind it.
             self.looks.ending = True
             self.regulate()
-        if self.session is not None and self.minds_silence:
+        if self.session is None or self.talk is None:
+            return self._paused
+        if self.talk.alive:
+            self._show_life(self.talk.alive)
+        if self.minds_silence:
             self.look_for_silence(self.session)
-            return True
-        return self._paused
+        return self.minds_silence or self._paused or self.talk.alive > 0
+
+    def _show_life(self, often: int) -> None:
+        """Say once every `often` looks that the daemon lives, unless it is on its way to the client already."""
+        looks = self.looks
+        looks.quiet += 1
+        if looks.quiet >= often:
+            looks.quiet = 0
+            if not looks.unsent:
+                self.announce(ALIVE)
 
     def not_tls(self) -> bytes:
         return ONLY_TLS
+
+    def about_proxy(self, *, wanted: bool) -> bytes:
+        return ONLY_PROXY if wanted else NO_PROXY
 
     # For subclasses
 
@@ -168,6 +186,8 @@ class Connection(Peer):
         if behind and not self._stuffed and not self._going_on:
             self._going_on = True
             self.service.loop.call_soon(self._go_on)
+        if talk.alive:
+            self.service.sweep.watch(self)
         stop = self._stuffed or behind or (self.backlog() > UNREAD_MOST and not self.looks.ending)
         if stop != self._paused and not self.transport.is_closing():
             self._paused = stop

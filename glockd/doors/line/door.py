@@ -13,7 +13,7 @@ from glockd.doors.line.connection import Connection, Way
 from glockd.doors.line.stream import StreamProtocol, WatchedStreamProtocol
 from glockd.doors.line.websocket import Pages, WebSocketProtocol
 from glockd.doors.line.wire.handlers import Vocabulary
-from glockd.net.addresses import UnixAddresses, ip_address
+from glockd.net.addresses import UnixAddresses
 from glockd.service import Handler, Service
 
 
@@ -35,9 +35,9 @@ class LineDoor:
         config = service.policy.config
         watched = min(config.first_command_seconds, config.idle_seconds) < UNLIMITED
         stream = WatchedStreamProtocol if watched else StreamProtocol
-        self._websocket = Way("websocket", traffic["websocket"], ip_address, vocabulary)
+        self._websocket = Way("websocket", traffic["websocket"], _address, vocabulary)
         self.answers: Answers = {
-            "tcp": partial(stream, service, Way("tcp", traffic["tcp"], ip_address, vocabulary)),
+            "tcp": partial(stream, service, Way("tcp", traffic["tcp"], _address, vocabulary)),
             "unix": partial(stream, service, Way("unix", traffic["unix"], UnixAddresses(), vocabulary)),
             "ws": self.websocket(pages),
         }
@@ -75,6 +75,10 @@ class LineDoor:
         """Wait for what no event tells."""
         while not so() and self._service.now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+def _address(connection: Connection) -> bytes:
+    return connection.address
 
 
 def _is_busy(connection: Connection) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from os import write
 
 from glockd.core.sessions import Session
@@ -43,7 +44,7 @@ class StreamProtocol(Connection):
             self.transport.close()
             return
         service, way = self.service, self._way
-        session = Session(way.address(transport), way.kind, service.now())
+        session = Session(way.address(self), way.kind, service.now())
         service.admit(session, self)
         self._traffic.connections += 1
         self.session = session
@@ -101,6 +102,13 @@ class StreamProtocol(Connection):
     def regulate(self) -> None:
         if not self._lost:
             super().regulate()
+
+    def announce(self, line: bytes) -> None:
+        if self.talk.pieces is None:
+            self.push(line)
+        else:
+            # A piece may end in the middle of a line.
+            self.talk.pieces = chain(self.talk.pieces, (line,))
 
     def push(self, reply: bytes) -> None:
         if not self.transport.is_closing():

@@ -16,8 +16,9 @@ from websockets.typing import Subprotocol
 
 from glockd.core.sessions import Session
 from glockd.doors.line.connection import Connection, Way
-from glockd.doors.line.wire.language import HANDSHAKE_TOO_LONG, TOO_MANY_CONNECTIONS
+from glockd.doors.line.wire.language import HANDSHAKE_TOO_LONG, NO_PROXY, TOO_MANY_CONNECTIONS
 from glockd.doors.line.wire.messages import MessageConversation
+from glockd.net import proxy
 from glockd.net.peer import how_it_ended
 from glockd.net.sweep import TICK
 from glockd.service import Service
@@ -197,13 +198,16 @@ class WebSocketProtocol(Connection):
         parts = protocol.data_to_send()
         if parts:
             # The empty part stands for the end; `hang_up` sees to that.
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            self._traffic.sent += len(data)
-            self.transport.write(data)
+            answer = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._traffic.sent += len(answer)
+            self.transport.write(answer)
         if self.service.outbox or self.service.deadlines.moved:
             self.service.settle()
         if protocol.state is not OPEN:
-            if protocol.close_expected():
+            if self.session is None and proxy.begins(data):
+                self.service.policy.refused["proxy"] += 1
+                self._turn_away(400, NO_PROXY)
+            elif protocol.close_expected():
                 self.hang_up("closed")
         elif self.session is not None:
             talk = self.talk
@@ -232,6 +236,9 @@ class WebSocketProtocol(Connection):
             # As protocol.send_text, which takes five times as long: a tenth of the cost of a whole message.
             protocol.writes.append(_text_header(len(reply)) + reply)
 
+    def about_proxy(self, *, wanted: bool) -> bytes:
+        return self._protocol.reject(400, super().about_proxy(wanted=wanted).decode()).serialize()
+
     def close(self, how: str) -> None:
         if self._protocol.state is OPEN:
             self._protocol.send_close(CLOSE_CODES[how])
@@ -246,7 +253,7 @@ class WebSocketProtocol(Connection):
             page = protocol.accept(request)
         if page.status_code == 101:
             service, way = self.service, self._way
-            session = Session(way.address(self.transport), way.kind, service.now())
+            session = Session(way.address(self), way.kind, service.now())
             service.admit(session, self)
             self.session = session
             self.talk = MessageConversation(

@@ -24,10 +24,12 @@ const VERBS = [
   ["history [NAME]", "latest events of one lock or of all, as JSON"],
   ["find WHAT FROM COUNT [TEXT]", "a page of a long listing, as JSON"],
   ["notify on|off", "push a line when I lose a lock without my doing"],
+  ["alive SECONDS", "push a line every SECONDS, for whoever ends silent connections; 0: no more"],
   ["kick SESSION", "end a session, by address or registered name"],
   ["bound", "within how many seconds a vanished peer is found"],
   ["ping", "are you there?"],
   ["version", "what the daemon is"],
-  ["help", "the verbs in force"],
+  ["help [all|VERB]", "the verbs in force; what each does; what one answers"],
+  ["quit", "end this connection"],
   ["auth SECRET", "prove that I may talk to this daemon"],
 ];

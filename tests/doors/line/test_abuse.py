@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Self
 import pytest
 
 from tests.support.clients import SocketClient, WebSocketClient, wait_until
+from tests.support.http import ask
 from tests.support.process import Glockd, Spawner
 from tests.support.timing import at_most
 
@@ -292,26 +294,45 @@ def test_junk_harms_nobody(glockd: Spawner, transport: str, junk: bytes) -> None
     daemon.stop()
 
 
+def where_http_is(daemon: Glockd) -> str:
+    return f"0 No HTTP Here: see http://{daemon.ws[0]}:{daemon.ws[1]}/\n"
+
+
 @pytest.mark.transports("tcp", "unix")
-def test_http_without_a_body_is_only_invalid_commands(glockd: Spawner, transport: str) -> None:
-    """As in the original: such lines are no commands, and no reason to leave."""
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_who_asks_for_a_page_is_told_where_it_is(glockd: Spawner, transport: str, method: str) -> None:
     daemon = glockd()
     client = daemon.stream(transport)
-    client.sends(FOREIGN["http"] + b"i job\n").hears_bytes("0 Lock Not Locked: job\r\n")
-    assert b"invalid_commands: 3\n" in ask_for_counters(client)
+    client.sends(f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    client.hears_bytes(where_http_is(daemon)).is_hung_up_on()
+    assert b"invalid_commands: 1\n" in ask_for_counters(daemon.client("tcp"))
+    daemon.logs("refused", "http=1")
 
 
 @pytest.mark.transports("tcp", "unix")
 def test_a_page_cannot_post_commands(glockd: Spawner, transport: str) -> None:
     """Cross-protocol scripting: a browser lets any page post any text to any port, but only in HTTP."""
     daemon = glockd()
-    client, watcher = daemon.stream(transport), daemon.client("tcp")
-    client.sends(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\ng job\n").is_hung_up_on()
-    assert b"locks: 0\n" in ask_for_counters(watcher)
-    daemon.logs("refused", "http=1")
+    watcher = daemon.client("tcp")
+    for number, path in enumerate(("/", "/" + 5000 * "x"), 1):
+        client = daemon.stream(transport)
+        client.sends(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\ng job\n")
+        client.hears_bytes(where_http_is(daemon)).is_hung_up_on()
+        assert b"\nlocks: 0\n" in ask_for_counters(watcher)
+        wait_until(lambda n=number: sum(map(int, re.findall(r"http=(\d+)", daemon.stderr))) == n)
     # The word alone is nobody's protocol.
     watcher.says("POST", "POST x", "ping")
     watcher.hears_nothing().hears_nothing().hears("1 pong")
+
+
+def test_http_is_where_an_option_puts_it(glockd: Spawner) -> None:
+    daemon = glockd("-http", "127.0.0.1:0", listen=("tcp", "ws"))
+    client = daemon.stream().sends("GET / HTTP/1.1\r\n\r\n")
+    told = client.hears_a_line().decode()
+    port = re.fullmatch(r"0 No HTTP Here: see http://127\.0\.0\.1:(\d+)/\n", told)
+    assert port
+    assert int(port[1]) != daemon.ws[1]
+    assert ask(("127.0.0.1", int(port[1])), "/healthz").status == 200
 
 
 def test_a_flood_of_connections_harms_nobody(glockd: Spawner) -> None:

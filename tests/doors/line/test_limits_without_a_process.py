@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.support.conversations import ConversationClient, ConversationDaemon
 
 
@@ -45,13 +47,64 @@ def test_one_waiter_too_many_is_refused_and_counted() -> None:
     assert daemon.policy.refused == {"waiters": 1}
 
 
-def test_who_speaks_another_protocol_is_told_once_and_counted() -> None:
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+LONG = b"/" + b"x" * 5000
+FOREIGN = [
+    (b"\x16\x03\x01\x02\x00", "tls", b"0 No TLS Here\n"),
+    *(
+        (begin + b"\r\nHost: x\r\n\r\ng job\r\n", "http", b"0 No HTTP Here: see http://localhost:9998/\n")
+        for begin in (
+            *(b"%s / HTTP/1.1" % method for method in (b"GET", b"HEAD", b"POST", b"OPTIONS", b"BREW")),
+            b"GET http://x/ HTTP/1.0",
+            b"CONNECT x:9999 HTTP/1.1",
+            b"PRI * HTTP/2.0",
+            # Cut in the middle, as any long line.
+            b"POST " + LONG + b" HTTP/1.1",
+        )
+    ),
+    (b"PROXY TCP4 203.0.113.9 10.0.0.1 5555 9999\r\ng job\n", "proxy", b"0 No PROXY Protocol Here\n"),
+    (b"PROXY TCP6 2001:db8::1 2001:db8::2 5555 9999\r\ng job\n", "proxy", b"0 No PROXY Protocol Here\n"),
+    (b"PROXY UNKNOWN\r\ng job\n", "proxy", b"0 No PROXY Protocol Here\n"),
+    (SIGNATURE + b"\x21\x11\0\x0c" + bytes(12) + b"g job\n", "proxy", b"0 No PROXY Protocol Here\n"),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "answer"), FOREIGN, ids=[str(said[:24]) for said, _, _ in FOREIGN]
+)
+def test_who_speaks_another_protocol_is_told_once_and_counted(
+    said: bytes, reason: str, answer: bytes
+) -> None:
     daemon, alice, bob = with_limits()
-    alice.sends(b"\x16\x03\x01\x02\x00")
-    assert alice.buffer == b"0 No TLS Here\n"
+    daemon.policy.pages = "http://localhost:9998/"
+    alice.sends(said)
+    assert alice.buffer == answer
     assert not alice.is_open
-    bob.sends(b"POST / HTTP/1.1\r\nHost: x\r\n\r\ng job\r\n")
-    assert bob.buffer == b""
-    assert not bob.is_open
-    assert daemon.policy.refused == {"tls": 1, "http": 1}
-    daemon.counts(connections=0, locks=0)
+    assert daemon.policy.refused == {reason: 1}
+    daemon.counts(connections=1, locks=0)
+    bob.says("i job").hears("0 Lock Not Locked: job")
+
+
+def test_where_http_is_nowhere_nothing_is_said_of_it() -> None:
+    _, alice, _ = with_limits()
+    alice.sends(b"GET / HTTP/1.1\r\n")
+    assert alice.buffer == b"0 No HTTP Here\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET",
+        b"POST x",
+        b"PROXY",
+        b"PROXY me",
+        b"G " + b"n" * 5000,
+        b"QUIT",
+        b"g / HTTP/1.1",
+        b"GET / HTTP/1.1 x",
+    ],
+)
+def test_what_only_resembles_another_protocol_is_no_reason_to_leave(line: bytes) -> None:
+    _, alice, _ = with_limits()
+    alice.sends(line + b"\n")
+    assert alice.is_open

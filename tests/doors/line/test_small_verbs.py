@@ -7,14 +7,14 @@ import re
 import pytest
 
 from glockd import __version__
-from tests.support.clients import Text
+from tests.support.clients import Client, SocketClient, Text, WebSocketClient
 from tests.support.daemons import Daemon, Observer
 from tests.support.locks import explained, holders
 
 OLD = ["g", "r", "i", "sg", "sr", "si", "d", "sd", "dump", "iam", "me", "who", "q"]
 NEW = [
     *("wait", "read", "share", "cancel", "lease", "token", "check", "explain"),
-    *("history", "find", "notify", "kick", "bound", "ping", "version", "help", "auth"),
+    *("history", "find", "notify", "alive", "kick", "bound", "ping", "version", "help", "quit", "auth"),
 ]
 
 
@@ -38,10 +38,12 @@ def test_bound_tells_what_the_operator_set(daemon: Daemon) -> None:
 
 
 def verbs_in_force(daemon: Daemon, transport: str | None = None) -> list[str]:
-    number, *words = daemon.client(transport).says("help").hears_a_line().decode().split(" ")
-    assert words[-1].endswith("\n")
-    assert int(number) == len(words)
-    return [word.strip() for word in words]
+    line = daemon.client(transport).says("help").hears_a_line().decode()
+    number, rest = line.split(" ", 1)
+    verbs, hint = rest.split(" (")
+    assert hint == "help all: what they do; help VERB: what it answers)\n"
+    assert int(number) == len(verbs.split(" "))
+    return verbs.split(" ")
 
 
 def test_help_names_the_verbs_in_force(daemon: Daemon) -> None:
@@ -61,14 +63,78 @@ def test_help_leaves_out_what_is_switched_off(daemon: Daemon) -> None:
     assert verbs_in_force(daemon) == [verb for verb in OLD + NEW if verb not in off]
 
 
-@pytest.mark.parametrize("verb", ["help", "ping", "version", "bound", "cancel"])
+def hears_lines(client: Client, number: int) -> list[str]:
+    """The lines of one reply."""
+    if client.transport == "websocket":
+        return client.hears_a_line().decode().splitlines()
+    return [client.hears_a_line().decode().rstrip("\n") for _ in range(number)]
+
+
+def test_help_all_gives_a_line_a_verb_in_force(daemon: Daemon) -> None:
+    words = verbs_in_force(daemon)
+    alice = daemon.client()
+    told = hears_lines(alice.says("help all"), len(words))
+    assert [line.split(" ")[0] for line in told] == words
+    assert "wait SECONDS NAME            take an exclusive lock, standing in line for up to SECONDS" in told
+    daemon.counts(command_help=2, invalid_commands=0)
+
+
+def test_help_tells_syntax_and_replies_of_a_verb(daemon: Daemon) -> None:
+    alice = daemon.client()
+    alice.says("help g", " help  lease\t").hears_bytes(
+        "1 g NAME: take an exclusive lock -> 1 Lock Get Success: NAME | 0 Lock Get Failure: NAME\n"
+    ).hears_bytes(
+        "1 lease SECONDS NAME: let the daemon take my lock back after SECONDS, from now"
+        " -> 1 Lock Lease Success: NAME | 0 Lock Lease Failure: NAME\n"
+    )
+    for verb in NEW + [verb for verb in OLD if verb != "me"]:
+        line = alice.says(f"help {verb}").hears_a_line().decode()
+        assert re.match(rf"1 {verb}\b.*: .* -> .+\n\Z", line), line
+    daemon.counts(command_help=2 + len(OLD + NEW) - 1, invalid_commands=0)
+
+
+@pytest.mark.parametrize("verb", ["help", "ping", "version", "bound", "cancel", "quit"])
 def test_a_verb_that_is_a_word_alone_takes_no_argument(daemon: Daemon, verb: str) -> None:
     """`help me` is in the recordings of the original: an invalid command."""
     alice = daemon.client()
     alice.says(f"{verb} me").hears_nothing()
-    alice.says(f"  {verb}\t").hears_a_line()
+    alice.says(f"{verb} all of it").hears_nothing()
     alice.says("g job").hears("1 Lock Get Success: job")
-    daemon.counts(invalid_commands=1, **{f"command_{verb}": 1})
+    alice.says(f"  {verb}\t").hears_a_line()
+    daemon.counts(invalid_commands=2, **{f"command_{verb}": 1})
+    if verb == "quit":
+        is_over(alice)
+
+
+# quit
+
+
+def is_over(client: Client) -> None:
+    """The daemon has said goodbye, and closed the connection."""
+    if isinstance(client, WebSocketClient):
+        client.hears_close(1000)
+    elif isinstance(client, SocketClient):
+        client.is_hung_up_on()
+    else:
+        assert not client.is_open
+
+
+def test_quit_ends_the_connection(daemon: Daemon) -> None:
+    alice, bob = daemon.client(), daemon.client()
+    alice.says("g job").hears("1 Lock Get Success: job")
+    bob.says("wait 60 job")
+    alice.says("quit", "g other").hears("1 Bye")
+    is_over(alice)
+    bob.hears("1 Lock Get Success: job")
+    bob.says("i other").hears("0 Lock Not Locked: other")
+
+
+def test_quit_waits_its_turn(daemon: Daemon) -> None:
+    alice, bob = daemon.client(), daemon.client()
+    alice.says("g job").hears("1 Lock Get Success: job")
+    bob.says("wait 60 job", "quit", "cancel")
+    bob.hears_bytes("0 Lock Get Failure: job\n").hears_bytes("1 Cancelled\n").hears_bytes("1 Bye\n")
+    is_over(bob)
 
 
 # q

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log"
 
-	"glock"
+	glock "github.com/glockd/glockd/clients/go"
 )
 
 func main() {

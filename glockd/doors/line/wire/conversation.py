@@ -1,4 +1,22 @@
-"""One client's side of the talk: commands carried out on the State in order, for one session."""
+"""One client's side of the talk: commands carried out on the State in order, for one session.
+
+A conversation is where its flags say. What moves the bytes of lines looks at `busy` behind each call, and at the others
+only if that is set.
+
+| flag | set by | what holds then | ended by |
+|---|---|---|---|
+| `waiter` | a verb that waits | only `cancel` is carried out; the rest goes to `unread` | its grant, its end |
+| `late` | `pause_behind` | a handler gave None: this is its reply | the caller, who takes it |
+| `more` | a pause; the end of a wait | something can be carried out: call `resume` in a later turn | resume |
+| `pieces` | `recite` | a long reply is half told, and nothing may come in between; `more` holds too | resume |
+| `unread` | receive | what has come behind a pause or wait, or part of a line | resume |
+| `ended` | end_of_input | no more input comes, so nothing may wait | |
+| `deaf` | the transport, cut off | nobody hears the replies: long ones are not made | |
+| `over` | a last reply | hang up; nothing is carried out any more | |
+| `busy` | receive of lines; with `more` | one of `waiter more over unread` may hold, or none | receive of lines |
+| `notify` | `notify on` | holds that end without the session's doing are pushed | `notify off` |
+| `alive` | `alive SECONDS` | so often, in whole seconds, a line is pushed; 0: never | `alive 0` |
+"""
 
 from __future__ import annotations
 
@@ -41,6 +59,7 @@ class Conversation:
     """
 
     __slots__ = (
+        "alive",
         "busy",
         "deaf",
         "ended",
@@ -59,7 +78,7 @@ class Conversation:
         "vocabulary",
         "waiter",
     )
-    unread: bytes | deque[bytes]  # what has come but cannot be carried out yet
+    unread: bytes | deque[bytes]
 
     def __init__(
         self,
@@ -76,24 +95,22 @@ class Conversation:
         self.outbox = outbox
         self.vocabulary = vocabulary
         self.handlers: Handlers = vocabulary.unauthorised if policy.secrets else self.all_handlers()
-        self.waiter: Waiter | None = (
-            None  # what a wait in progress waits for; nothing is carried out meanwhile
-        )
-        self.late = b""  # the reply that a handler leaves here when it wants a pause behind it
-        self.busy = (
-            False  # not ready for a new command at once: one of the following, or part of a line is there
-        )
-        self.more = False  # there is more to carry out: call `resume` when others have had their turn
-        self.pieces: Iterator[bytes] | None = None  # the rest of a long reply
-        self.ended = False  # no more input will come, so nothing may wait
-        self.deaf = False  # nobody hears the replies any more, so long ones are not made
-        self.over = False  # the last reply has been given: hang up
-        self.notify = False  # tell of holds that ended without this session's doing
+        # The flags: see the table above.
+        self.waiter: Waiter | None = None
+        self.late = b""
+        self.busy = False
+        self.more = False
+        self.pieces: Iterator[bytes] | None = None
+        self.ended = False
+        self.deaf = False
+        self.over = False
+        self.notify = False
+        self.alive = 0
 
     def carry_out(self, line: bytes, now: float) -> bytes | None:
         """The reply to one command; None if a pause follows, either for a wait or behind the reply in `late`."""
         # The plainest form, `word name`, first: it needs no second look.
-        words = line.split()
+        words = line.split(None, 2)  # no further: a message may have half a million words
         if len(words) == 2:
             word, name = words
             found = self.handlers.get(word)
@@ -108,11 +125,12 @@ class Conversation:
                 return handler(self, name, now)
         command = trim(line)
         word, _, argument = command.partition(b" ")
+        argument = normalise(argument)
         found = self.handlers.get(word)
         if found is None:
             if self.handlers is self.vocabulary.unauthorised:
                 return refuse(self, b"", now)
-            found = self.vocabulary.bare.get(command)
+            found = self.vocabulary.bare.get(b"%b %b" % (word, argument) if argument else word)
         if found is None:
             self.state.stats.invalid_commands += 1
             if self.policy.config.verbose:
@@ -120,7 +138,7 @@ class Conversation:
             return self.misunderstood(command)
         handler, place = found
         self.uses[place] += 1
-        return handler(self, normalise(argument), now)
+        return handler(self, argument, now)
 
     def granted(self, event: Granted) -> bytes:
         """The reply to the wait that `event` ends; `resume` carries on behind it."""

@@ -14,7 +14,9 @@ from glockd.core.holds import WHOLE
 from glockd.doors.line.wire import reports
 from glockd.doors.line.wire.language import (
     BAD_ARGUMENT,
+    BYE,
     COUNTED_GET_SUCCESS,
+    DEAD_PEER_SECONDS,
     DISABLED,
     GET_DEADLOCK,
     GET_FAILURE,
@@ -33,6 +35,7 @@ from glockd.doors.line.wire.language import (
     SHARED_GET_SUCCESS,
     TOKEN_CURRENT,
     TOKEN_STALE,
+    VERSION,
 )
 from glockd.notices import Kicked
 
@@ -202,6 +205,16 @@ def notify(talk: Conversation, argument: bytes, now: float) -> bytes:
     return OK
 
 
+def alive(talk: Conversation, word: bytes, now: float) -> bytes | None:
+    """`alive SECONDS`: push a line that often, in whole seconds; 0 or inf: no more."""
+    often = seconds(word)
+    if often is None:
+        return BAD_ARGUMENT + b"SECONDS\n"
+    talk.alive = 0 if often == math.inf else math.ceil(often)
+    # A pause, in which whoever moves the bytes learns of it.
+    return talk.pause_behind(OK)
+
+
 def kick(talk: Conversation, who: bytes, now: float) -> bytes:
     """`kick SESSION`: end a session by address, or every session of that registered name."""
     if not talk.policy.config.admin or talk.session.transport != "unix":
@@ -215,7 +228,7 @@ def kick(talk: Conversation, who: bytes, now: float) -> bytes:
 
 def bound(talk: Conversation, argument: bytes, now: float) -> bytes:
     """`bound`: within how many seconds a peer that vanished is found."""
-    return b"%d Dead Peer Seconds\n" % talk.policy.config.dead_peer_seconds
+    return b"%d" % talk.policy.config.dead_peer_seconds + DEAD_PEER_SECONDS + LF
 
 
 def ping(talk: Conversation, argument: bytes, now: float) -> bytes:
@@ -225,23 +238,13 @@ def ping(talk: Conversation, argument: bytes, now: float) -> bytes:
 
 def version(talk: Conversation, argument: bytes, now: float) -> bytes:
     """`version`: what the daemon is."""
-    return b"1 glockd %s\n" % __version__.encode()
+    return VERSION + __version__.encode() + LF
 
 
-def show_help(talk: Conversation, argument: bytes, now: float) -> bytes:
-    """`help`: the verbs in force."""
-    config = talk.policy.config
-    out_of_force: set[bytes] = set()
-    if not config.dump:
-        out_of_force |= {b"d", b"sd", b"dump", b"who", b"explain", b"history", b"find"}
-    if not config.registry:
-        out_of_force |= {b"iam", b"who"}
-    if not config.history:
-        out_of_force.add(b"history")
-    if not config.admin or talk.session.transport != "unix":
-        out_of_force.add(b"kick")
-    words = [word for word in talk.vocabulary.words if word not in out_of_force]
-    return b"%d %s\n" % (len(words), b" ".join(words))
+def quit(talk: Conversation, argument: bytes, now: float) -> bytes | None:
+    """`quit`: end the connection."""
+    talk.over = True
+    return talk.pause_behind(BYE)
 
 
 def auth(talk: Conversation, secret: bytes, now: float) -> bytes | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from glockd.doors.line.wire import commands, extensions, listings
+from glockd.doors.line.wire import commands, extensions, help, listings
 from glockd.doors.line.wire.language import VERBS
 
 if TYPE_CHECKING:
@@ -42,17 +42,22 @@ _NAMED: dict[bytes, Handler] = {
     b"history": extensions.history,
     b"find": listings.find,
     b"notify": extensions.notify,
+    b"alive": extensions.alive,
     b"kick": extensions.kick,
     b"auth": extensions.auth,
 }
 
-# Verbs that are the whole line: with an argument they are no command, as in the original, which has none of them.
+# Whole lines: with any other argument they are no command, as in the original, which has none of them. `help me` is in
+# its recordings.
 _BARE: dict[bytes, Handler] = {
     b"cancel": extensions.cancel,
     b"bound": extensions.bound,
     b"ping": extensions.ping,
     b"version": extensions.version,
-    b"help": extensions.show_help,
+    b"quit": extensions.quit,
+    b"help": help.verbs,
+    b"help all": help.every_verb,
+    **{b"help " + word: help.one_verb for word in VERBS if word != b"me"},
 }
 
 # Verbs that keep a name, and how many words come before it.
@@ -85,7 +90,7 @@ class Vocabulary:
         places = {word: place for place, word in enumerate(self.words)}
 
         def numbered(handlers: dict[bytes, Handler]) -> Handlers:
-            return {word: (handler, places[word]) for word, handler in handlers.items()}
+            return {line: (handler, places[line.partition(b" ")[0]]) for line, handler in handlers.items()}
 
         self.bare = numbered(_BARE)
         self.open = numbered(named)

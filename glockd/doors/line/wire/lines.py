@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from typing import Literal, TypeAlias, cast
 
 from glockd.core.names import normalise
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.doors.line.wire.conversation import Conversation
 from glockd.doors.line.wire.handlers import Vocabulary
-from glockd.doors.line.wire.language import LINE_END, MAX_LINE, NO_TLS, SPACE
+from glockd.doors.line.wire.language import LF, LINE_END, MAX_LINE, NO_HTTP, NO_PROXY, NO_TLS, SPACE
+from glockd.net.proxy import SIGNATURE
 from glockd.notices import Notice
 from glockd.policy import Policy
 
-# How a TLS handshake begins. No command does.
+# How a TLS handshake begins.
 TLS_RECORD = b"\x16\x03"
 
-# Neither is a command: the beginning of a TLS handshake, an HTTP request that has a body.
-_FOREIGN = re.compile(TLS_RECORD + rb"|POST [^ ]+ HTTP/1\.[01]\Z")
+# What no command is: a TLS handshake; an HTTP request, of which the line may be longer than ours can be; the PROXY
+# protocol, version 1.
+_FOREIGN = re.compile(
+    TLS_RECORD
+    + rb"(?P<tls>)"
+    + rb"|(?:[A-Z]+ [^ ]+ HTTP/[0-9.]+\Z|(?:GET|HEAD|POST) /[^ ]{%d})(?P<http>)" % (MAX_LINE - 64)
+    + rb"|PROXY (?:TCP[46]|UNKNOWN)(?P<proxy>)"
+)
+
+Foreign: TypeAlias = Literal["tls", "http", "proxy"]
 
 # How many lines of one client are carried out before others get their turn.
-TURN = 1024
+LINES_A_TURN = 1024
 
 
 class LineConversation(Conversation):
@@ -70,6 +80,11 @@ class LineConversation(Conversation):
                     self.more = self.pieces is not None
                     reply, self.late = self.late, b""
                     return reply
+            if data.startswith(SIGNATURE):
+                # Version 2 has line ends in the middle.
+                self.busy = self.over = True
+                self.policy.refused["proxy"] += 1
+                return NO_PROXY
         reply = self._receive(data, now)
         self.busy = self.more or self.over or self.waiter is not None or self.unread != b""
         return reply
@@ -82,7 +97,7 @@ class LineConversation(Conversation):
         if self.more or self.over:
             self.unread = data
             return b""
-        lines = data.split(b"\n", TURN)
+        lines = data.split(b"\n", LINES_A_TURN)
         rest = lines.pop()
         if len(data) >= MAX_LINE:
             lines, rest = _cut(lines, rest)
@@ -170,15 +185,23 @@ class LineConversation(Conversation):
     def misunderstood(self, command: bytes) -> bytes | None:
         """Nothing; but the talk ends with somebody who speaks another protocol.
 
-        A TLS client would wait for ever for its handshake. A browser can be made, by any page, to post
-        commands here (cross-protocol scripting); what it sends begins with the request line.
+        A TLS client would wait for ever for its handshake, and an HTTP client for its answer. A browser can be made, by
+        any page, to post commands here (cross-protocol scripting); what it sends begins with the request line.
         """
-        if not _FOREIGN.match(command):
+        found = _FOREIGN.match(command)
+        if found is None:
             return b""
-        tls = command.startswith(TLS_RECORD)
-        self.policy.refused["tls" if tls else "http"] += 1
+        who = cast(Foreign, found.lastgroup)
+        self.policy.refused[who] += 1
         self.over = True
-        return self.pause_behind(NO_TLS if tls else b"")
+        return self.pause_behind(self._farewell(who))
+
+    def _farewell(self, who: Foreign) -> bytes:
+        """What is said to who speaks another protocol."""
+        if who != "http":
+            return NO_TLS if who == "tls" else NO_PROXY
+        pages = self.policy.pages
+        return NO_HTTP + (b": see " + pages.encode() if pages else b"") + LF
 
     def _overhear(self, data: bytes, now: float) -> bytes:
         """Keep `data` for after the wait, but act on a `cancel` in it at once."""

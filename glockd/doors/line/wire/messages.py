@@ -11,14 +11,14 @@ from glockd.doors.line.wire.handlers import Vocabulary
 from glockd.notices import Notice
 from glockd.policy import Policy
 
-# A message above LARGE bytes may have WORDY bytes that are, or may begin, white space: to join the words of 32 MiB
-# would take seconds. Nobody means that as a name.
-LARGE = 65536
+# A message above LARGE bytes may have WORDY bytes that are, or may begin, white space: to make one name of the words of
+# 32 MiB would take a second. Nobody means that as a name.
+LARGE = 1 << 20
 WORDY = 16384
 _MAYBE_SPACE = b"\t\n\v\f\r \xc2\xe1\xe2\xe3"
 
 # How many held back messages are carried out before others get their turn.
-TURN = 256
+MESSAGES_A_TURN = 256
 
 
 class MessageConversation(Conversation):
@@ -64,7 +64,7 @@ class MessageConversation(Conversation):
             replies.append(b"".join(self.spoken))
             self.spoken = []
         self.more = False
-        for _ in range(TURN):
+        for _ in range(MESSAGES_A_TURN):
             if not self.unread or self.waiter is not None or self.more or self.over:
                 return replies
             message = self.unread.popleft()

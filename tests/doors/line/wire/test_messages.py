@@ -8,6 +8,7 @@ from glockd.core.events import Granted
 from glockd.core.sessions import Session
 from glockd.doors.line.wire import commands, conversation, messages
 from glockd.doors.line.wire.messages import MessageConversation
+from tests.support.clients import WHITE_SPACE
 from tests.support.conversations import VOCABULARY, ConversationDaemon
 
 
@@ -154,7 +155,7 @@ def test_another_wait_may_be_among_what_was_held_back(quiet: ConversationDaemon)
 def test_others_have_their_turn_between_many_messages(
     quiet: ConversationDaemon, monkeypatch: pytest.MonkeyPatch, held_back: int, turns: list[int]
 ) -> None:
-    monkeypatch.setattr(messages, "TURN", 3)
+    monkeypatch.setattr(messages, "MESSAGES_A_TURN", 3)
     alice, bob = pair(quiet, b"job")
     bob.sends(b"wait 9 job")
     for _ in range(held_back):
@@ -171,7 +172,7 @@ def test_others_have_their_turn_between_many_messages(
 def test_a_wait_at_the_end_of_a_turn_is_waited_for(
     quiet: ConversationDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "TURN", 2)
+    monkeypatch.setattr(messages, "MESSAGES_A_TURN", 2)
     alice, bob = pair(quiet, b"one", b"two")
     for message in (b"wait 9 one", b"ping", b"wait 9 two", b"ping"):
         bob.sends(message)
@@ -256,6 +257,31 @@ def test_what_comes_behind_the_end_is_not_carried_out() -> None:
     assert not bob.talk.more
     assert not daemon.state.exclusive.is_held(b"other")
     assert bob.sends(b"cancel") == []
+
+
+MANY = (1 << 20) - 64  # bytes, and some for the verb
+SPACES = WHITE_SPACE.encode()
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        (b"x " * (MANY // 2), b"x " * (MANY // 2 - 1) + b"x"),
+        (b"x" + b" " * MANY + b"y", b"x y"),
+        ("x\u3000".encode() * (MANY // 4), b"x " * (MANY // 4 - 1) + b"x"),
+        ("\u3000".encode() * (MANY // 3), b""),
+        ("\u00a0x\u2003\t".encode() * (MANY // 7), b"x " * (MANY // 7 - 1) + b"x"),
+        ((b"x" + SPACES) * (MANY // (len(SPACES) + 1)), b"x " * (MANY // (len(SPACES) + 1) - 1) + b"x"),
+        (b"\xe2\x80 " * (MANY // 3), b"\xe2\x80 " * (MANY // 3 - 1) + b"\xe2\x80"),
+    ],
+    ids=["words", "one run", "wide", "nothing else", "mixed", "all kinds", "halves"],
+)
+def test_a_message_may_have_any_number_of_words(
+    quiet: ConversationDaemon, argument: bytes, name: bytes
+) -> None:
+    alice = MessageClient(quiet)
+    assert alice.sends(b"g " + argument) == [b"1 Lock Get Success: " + name + b"\r\n"]
+    assert quiet.policy.refused == {}
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,19 @@ def test_normalising_knows_exactly_the_white_space_of_unicode(text: str) -> None
     assert trim(text.encode()) == text.strip(WHITE_SPACE).encode()
 
 
+pieces = st.sampled_from(
+    [*(char.encode() for char in WHITE_SPACE), b"a", b"\xc2", b"\xe1\x9a", b"\xe2\x80", b"\xe3", b"\x85"]
+)
+
+
+@given(pieces=st.lists(pieces, max_size=30), filler=st.sampled_from([b"\xff", b" ", b"\xc2\xa0"]))
+def test_a_long_name_is_normalised_as_a_short_one(pieces: list[bytes], filler: bytes) -> None:
+    name = b"".join(pieces)
+    long = name + filler * 5000 + name
+    short = name + filler * 5 + name
+    assert normalise(long) == normalise(short).replace(b"\xff" * 5, b"\xff" * 5000)
+
+
 @given(data=st.binary())
 def test_normalising_twice_changes_nothing(data: bytes) -> None:
     assert normalise(normalise(data)) == normalise(data)

@@ -1,0 +1,515 @@
+/** One connection, and the locks that it holds. */
+
+import { configuredSecret, configuredServer } from './address.js';
+import { GlockError, check, lost, refusal } from './errors.js';
+import { Lock, end, grantedTo } from './lock.js';
+import { abortable, open } from './transport.js';
+import { Watch } from './watch.js';
+import {
+  checkInteger,
+  checkSeconds,
+  checkSendable,
+  checkSignal,
+  checkText,
+  json,
+  lines,
+  nonce,
+  normalise,
+  number,
+  pair,
+  secretWords,
+  seconds,
+} from './words.js';
+
+/** Seconds that the daemon has for each reply that need not be waited for, unless told otherwise. */
+const TIMEOUT = 10;
+
+export const locksOf = Symbol('locksOf');
+
+export class Session {
+  #transport;
+  #turn = Promise.resolve(); // settled when no command is on its way
+  #pending = []; // commands sent and not yet answered, oldest first
+  #holds = new Map(); // what is held, by the command that releases it
+  #notified = false; // the daemon was told to push a line when it takes a lock back
+  #nonce = nonce(); // no line but our own sentinel ends with it
+  #timeout; // seconds that the daemon has for a reply that need not be waited for
+  #ended; // why the session ended
+  #watch; // looks whether the daemon shows that it is alive
+  #onEnd;
+
+  /** Resolves with the reason when the session has ended. */
+  closed = new Promise((resolve) => {
+    this.#onEnd = resolve;
+  });
+
+  static async connect(server = configuredServer(), options = {}) {
+    const { secret = configuredSecret(), signal, timeout = TIMEOUT, alive, WebSocket } = options;
+    checkText('server', server);
+    checkSeconds('timeout', timeout);
+    checkSignal(signal);
+    const words = secretWords(secret);
+    const watch = alive === undefined ? undefined : new Watch(alive);
+    const session = new Session();
+    session.#timeout = timeout;
+    session.#transport = await open(server, {
+      signal,
+      WebSocket,
+      onReply: (text) => session.#hear(text),
+      onClose: (why) => session.#end(new GlockError('closed', why)),
+    });
+    try {
+      await abortable(session.#greet(words, watch), signal);
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+    return session;
+  }
+
+  /** Whether a process may keep this connection while it has nothing to do, and still end. */
+  get lasting() {
+    return this.#transport.lasting;
+  }
+
+  get error() {
+    return this.#ended;
+  }
+
+  get holding() {
+    return this.#holds.size > 0;
+  }
+
+  /** Whether replies that nobody waits for any more are still to come. */
+  get answering() {
+    return this.#pending.length > 0;
+  }
+
+  async alive(interval) {
+    await this.#watched(new Watch(interval));
+  }
+
+  close() {
+    this.#end(new GlockError('closed', 'the session was closed'));
+  }
+
+  /** Let a Node process end although this connection is open, or not. */
+  idle(idle) {
+    this.#transport.idle(idle);
+  }
+
+  async lock(name, { wait = Infinity, signal } = {}) {
+    return this.#acquire('exclusive', `wait ${seconds('wait', wait)} `, name, wait, signal);
+  }
+
+  async tryLock(name, { signal } = {}) {
+    return this.#acquire('exclusive', 'g ', name, 0, signal);
+  }
+
+  async read(name, { wait = Infinity, signal } = {}) {
+    return this.#acquire('shared', `read ${seconds('wait', wait)} `, name, wait, signal);
+  }
+
+  async counted(name, { limit, wait = Infinity, signal } = {}) {
+    checkSeconds('wait', wait);
+    if (limit === undefined) {
+      return this.#acquire('counted', 'sg ', name, 0, signal);
+    }
+    checkInteger('limit', limit);
+    return this.#acquire('counted', `share ${seconds('wait', wait)} ${limit} `, name, wait, signal);
+  }
+
+  async release(name) {
+    await this.#giveBack('r ', name);
+  }
+
+  async releaseCounted(name) {
+    await this.#giveBack('sr ', name);
+  }
+
+  async isLocked(name) {
+    return number(await this.#asked('i', name)) > 0;
+  }
+
+  async count(name) {
+    return number(await this.#asked('si', name));
+  }
+
+  async token(name) {
+    return number(await this.#asked('token', name));
+  }
+
+  async check(name, token) {
+    checkInteger('token', token);
+    return number(await this.#asked(`check ${token}`, name)) === 1;
+  }
+
+  async lease(name, length) {
+    checkText('name', name);
+    const command = `lease ${seconds('seconds', length)} ${name}`;
+    if (!this.#notified) {
+      await this.#ask('notify on');
+      this.#notified = true;
+    }
+    await this.#ask(command);
+  }
+
+  async holders(name) {
+    return this.#holders('d ', name);
+  }
+
+  async countedHolders(name) {
+    return this.#holders('sd ', name);
+  }
+
+  async iam(name = '') {
+    await this.#asked('iam', name);
+  }
+
+  async me() {
+    const [, address, ...name] = (await this.#ask('me')).split(' ');
+    return { address, name: name.join(' ') };
+  }
+
+  async who(name = '') {
+    checkText('name', name);
+    return new Map((await this.#lines(`who ${name}`)).map(pair));
+  }
+
+  async stats() {
+    // They are sorted, and this is the last one in every version of the daemon.
+    const lines = await this.#perform('q', { last: (line) => line.startsWith('shared_orphans: ') });
+    return Object.fromEntries(lines.map(pair).map(([key, value]) => [key, Number(value)]));
+  }
+
+  async explain(name) {
+    return json(await this.#asked('explain', name));
+  }
+
+  async history(name = '') {
+    return json(await this.#asked('history', name));
+  }
+
+  async ping() {
+    await this.#ask('ping');
+  }
+
+  async version() {
+    return (await this.#ask('version')).slice('1 '.length);
+  }
+
+  async bound() {
+    return number(await this.#ask('bound'));
+  }
+
+  async raw(line, lines = 1) {
+    checkText('line', line);
+    checkInteger('lines', lines);
+    if (lines < 0) {
+      throw new RangeError(`lines: ${lines}, want 0 or more`);
+    }
+    return this.#perform(line, { count: lines });
+  }
+
+  async find(what, { from = 0, count = 1000, text = '' } = {}) {
+    checkInteger('from', from);
+    checkInteger('count', count);
+    checkText('what', what);
+    checkText('text', text);
+    if (!/^\S+$/.test(what)) {
+      throw new TypeError(`what: ${what}, want one word`); // another would be taken for a number
+    }
+    return json(await this.#ask(`find ${what} ${from} ${count} ${text}`));
+  }
+
+  async names() {
+    const names = new Set();
+    for (const table of ['exclusive', 'shared']) {
+      for (const { name } of await this[locksOf](table)) {
+        names.add(name);
+      }
+    }
+    return [...names];
+  }
+
+  /** All locks of a table, page by page. */
+  async [locksOf](table) {
+    const locks = new Map(); // places move meanwhile, so that one may come twice
+    for (let from = 0; from !== null; ) {
+      const page = await this.find(table, { from });
+      for (const lock of page.entries) {
+        locks.set(lock.name, lock);
+      }
+      from = page.next;
+    }
+    return locks.values();
+  }
+
+  async #acquire(mode, words, name, wait, signal) {
+    checkText('name', name);
+    checkSignal(signal);
+    checkSendable(words + name);
+    const release = (mode === 'counted' ? 'sr ' : 'r ') + normalise(name);
+    const give = await this.#take(signal);
+    try {
+      // The daemon acts on cancel at once and on the rest in order, so that these leave the hold as it was before the
+      // request, whether it was granted meanwhile or not. It must hear no cancel from who did not wait: the original
+      // knows no such word.
+      const undo = wait > 0 ? ['cancel'] : [];
+      if (!this.#holds.has(release)) {
+        undo.push(release);
+      }
+      let lock;
+      const granted = (line) => {
+        lock = this.#grant(mode, release, line);
+      };
+      const [reply = ''] = await this.#exchange(words + normalise(name), { granted, undo, signal, wait });
+      if (this.#ended !== undefined) {
+        throw this.#ended; // while the grant was on its way to here
+      }
+      if (lock === undefined) {
+        const code = refusal(reply) ?? 'refused';
+        throw new GlockError(code === 'busy' && wait > 0 ? 'timeout' : code, reply);
+      }
+      return lock;
+    } finally {
+      give();
+    }
+  }
+
+  #grant(mode, release, reply) {
+    const holders = number(reply);
+    if (!(holders > 0)) {
+      return undefined;
+    }
+    let lock = this.#holds.get(release);
+    if (lock === undefined) {
+      lock = new Lock(this, mode, release.slice(release.indexOf(' ') + 1));
+      this.#holds.set(release, lock);
+    }
+    lock[grantedTo](holders);
+    return lock;
+  }
+
+  async #giveBack(word, name) {
+    checkText('name', name);
+    checkSendable(word + name);
+    const release = word + normalise(name);
+    const give = await this.#take();
+    try {
+      // Whatever comes of it, the session no longer counts on the lock.
+      this.#holds.get(release)?.[end](new GlockError('not held', 'the lock was released'));
+      this.#holds.delete(release);
+      const [reply = ''] = await this.#exchange(release, {});
+      check(reply);
+    } finally {
+      give();
+    }
+  }
+
+  async #holders(word, name) {
+    checkText('name', name);
+    const prefix = `${normalise(name)}: `;
+    if (prefix === ': ') {
+      throw new GlockError('bad name', 'the lock of no name cannot be listed');
+    }
+    return (await this.#lines(word + name)).map((line) => line.slice(prefix.length));
+  }
+
+  /**
+   * The reply to a command whose reply has any number of lines and no end. On a stream, a question about a lock that
+   * nobody can know of is sent behind it; the answer marks the end. A message has an end.
+   */
+  async #lines(command) {
+    let lines;
+    if (this.#transport.messages) {
+      lines = await this.#perform(command, { listing: true });
+    } else {
+      const last = (line) => line === `0 Lock Not Locked: ${this.#nonce}`;
+      lines = await this.#perform(command, { listing: true, last, trailer: `i ${this.#nonce}` });
+      lines.pop();
+    }
+    if (lines.length === 1 && lines[0] === '0 disabled') {
+      check(lines[0]); // no line of a listing: those have a colon
+    }
+    return lines;
+  }
+
+  /** All that is to be said on a new connection. */
+  async #greet(secret, watch) {
+    if (secret !== '') {
+      await this.#ask(`auth ${secret}`);
+    }
+    if (watch !== undefined) {
+      await this.#watched(watch);
+    }
+  }
+
+  async #watched(watch) {
+    await this.#ask(`alive ${watch.seconds}`);
+    this.#watch?.stop();
+    this.#watch = watch;
+    if (this.#ended === undefined) {
+      watch.start(() => this.#end(new GlockError('closed', `no sign of life for 2.5 times ${watch.seconds} s`)));
+    }
+  }
+
+  /** A question about a name. */
+  async #asked(words, name) {
+    checkText('name', name);
+    return this.#ask(`${words} ${name}`);
+  }
+
+  async #ask(command) {
+    const [reply = ''] = await this.#perform(command, {}); // a message may be empty
+    check(reply);
+    return reply;
+  }
+
+  async #perform(command, request) {
+    checkSendable(command);
+    const give = await this.#take();
+    try {
+      return await this.#exchange(command, request);
+    } finally {
+      give();
+    }
+  }
+
+  /** Wait until no other command is on its way; call what it gives when this one no longer is. */
+  async #take(signal) {
+    signal?.throwIfAborted();
+    const before = this.#turn;
+    let give;
+    const mine = new Promise((resolve) => {
+      give = resolve;
+    });
+    this.#turn = before.then(() => mine);
+    try {
+      await abortable(before, signal);
+    } catch (reason) {
+      give();
+      throw reason;
+    }
+    return give;
+  }
+
+  /**
+   * Send a command and give the lines of its reply.
+   *
+   * @param {string} command
+   * @param {object} request
+   * @param {number} [request.count] how many lines the reply has
+   * @param {(line: string) => boolean} [request.last] tells the last line, where their number is not known
+   * @param {boolean} [request.listing] the lines may look like anything
+   * @param {(line: string) => void} [request.granted] is shown the reply as it comes, so that a loss right behind it finds
+   *     a lock
+   * @param {string} [request.trailer] a command whose reply belongs to this one
+   * @param {string[]} [request.undo] what to send when signal aborts before the reply is there
+   * @param {AbortSignal} [request.signal]
+   * @param {number} [request.wait] for how many seconds the daemon may put the reply off
+   */
+  #exchange(command, { count = 1, last, listing = false, granted, trailer, undo, signal, wait = 0 }) {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) {
+        reject(this.#ended);
+        return;
+      }
+      signal?.throwIfAborted();
+      const request = { lines: [], count, last, listing, granted };
+      const patience = 1000 * (wait + this.#timeout);
+      const timer =
+        patience < 2 ** 31 // more is more than setTimeout knows
+          ? setTimeout(() => this.#end(new GlockError('closed', `no reply within ${this.#timeout} s`)), patience)
+          : undefined;
+      const abort = () => {
+        clearTimeout(timer);
+        // The replies still to come are read by the way and dropped.
+        request.granted = undefined;
+        for (const command of undo ?? []) {
+          this.#pending.push({ lines: [], count: 1, resolve() {}, reject() {} });
+          this.#transport.send(command);
+        }
+        reject(signal.reason);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      request.resolve = (lines) => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        resolve(lines);
+      };
+      request.reject = (error) => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        reject(error);
+      };
+      if (count > 0 || this.#transport.messages) {
+        this.#pending.push(request);
+      }
+      this.#transport.send(command);
+      if (trailer !== undefined) {
+        this.#transport.send(trailer);
+      }
+      if (count === 0) {
+        request.resolve([]);
+      }
+    });
+  }
+
+  /** Take a line from a stream, or a message. */
+  #hear(text) {
+    this.#watch?.heard();
+    const request = this.#pending[0];
+    if (this.#pushed(text, request?.listing ?? false) || request === undefined) {
+      return;
+    }
+    if (this.#transport.messages) {
+      request.lines = lines(text);
+    } else {
+      request.lines.push(text);
+      if (request.last === undefined ? request.lines.length < request.count : !request.last(text)) {
+        return;
+      }
+    }
+    this.#pending.shift();
+    request.granted?.(request.lines[0]);
+    request.resolve(request.lines);
+  }
+
+  /**
+   * Whether the text is "! alive" or "! lost NAME REASON" rather than a reply, and then acts on it. No reply begins like
+   * that, but a line of a listing may; there it is a push if it is the former, or names a lock held here.
+   */
+  #pushed(text, listing) {
+    if (!text.startsWith('! ')) {
+      return false;
+    }
+    if (lines(text)[0] === '! alive') {
+      return true; // no line of a listing: those have a colon
+    }
+    const [, name, reason] = /^! lost (.*) ([^ ]+)$/s.exec(lines(text)[0]) ?? [];
+    const lock = this.#holds.get(`r ${name}`);
+    if (lock !== undefined) {
+      this.#holds.delete(`r ${name}`);
+      lock[end](new GlockError('lost', `the daemon took the lock back: ${reason}`));
+    }
+    return lock !== undefined || !listing;
+  }
+
+  #end(why) {
+    if (this.#ended !== undefined) {
+      return;
+    }
+    this.#ended = why;
+    this.#watch?.stop();
+    this.#transport?.close();
+    for (const request of this.#pending.splice(0)) {
+      request.reject(why);
+    }
+    for (const lock of this.#holds.values()) {
+      lock[end](lost(why));
+    }
+    this.#holds.clear();
+    this.#onEnd(why);
+  }
+}
