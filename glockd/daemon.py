@@ -134,12 +134,14 @@ class Daemon:
             pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
             for door in self._doors:
                 await door.start()
-            await self._listening.open(self._inherited)
+            self._listening.bind(self._inherited)
             self._expose(self.config, self.service.policy.secrets_of)
         except StartError:
+            self._listening.unbind()
             if self.book is not None:
                 self.book.close()
             raise
+        await self._listening.open()
         self.service.policy.pages = self._listening.pages
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -55,6 +55,7 @@ class Listening:
         self._callers = Callers()
         self._unix_socket: UnixSocket | None = None
         self.listeners: list[Listener] = []
+        self._bound: list[tuple[str, socket.socket]] = []  # where nobody answers yet
 
     @property
     def addresses(self) -> dict[str, list[str]]:
@@ -89,8 +90,8 @@ class Listening:
         host = me if host in ("0.0.0.0", "[::]") else host
         return f"http{'s' if self._has_tls(kind) else ''}://{host}:{port}/"
 
-    async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
-        """Listen on every address that the options name, and on the sockets that were handed over.
+    def bind(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
+        """Listen on every address that the options name, and on the sockets that were handed over; `open` answers.
 
         Args:
             inherited: listening sockets with their kinds, instead of those that the options name of that kind.
@@ -98,13 +99,23 @@ class Listening:
         Raises:
             StartError: an address cannot be listened on.
         """
-        sockets = list(inherited)
+        self._bound = list(inherited)
         try:
-            self._bind(sockets)
+            self._bind(self._bound)
         except StartError:
-            for _, sock in sockets:
-                sock.close()
+            self.unbind()
             raise
+
+    def unbind(self) -> None:
+        """Listen nowhere any more, before `open`."""
+        for _, sock in self._bound:
+            sock.close()
+        self._bound = []
+        self.remove()
+
+    async def open(self) -> None:
+        """Answer wherever it is listened."""
+        sockets, self._bound = self._bound, []
         for kind, sock in sockets:
             await self._serve(kind, sock)
 
@@ -154,17 +165,17 @@ class Listening:
             secrets_of: by the option that names their file.
         """
         config = self._config
-        for kind, server in self.listeners:
+        bound = [*self._bound, *((kind, sock) for kind, server in self.listeners for sock in server.sockets)]
+        for kind, sock in bound:
             door = next((one for one in OPTIONAL if kind in one.switches), None)
             knows = config.tls_client_ca and kind in config.tls_sockets & config.tls_client_ca_sockets
             if door is None or secrets_of[door.secrets] or knows:
                 continue
-            for sock in server.sockets:
-                if not ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
-                    yield (
-                        f"-{kind}: {_name(sock)} lets in everybody who reaches it: "
-                        f"see -{flag(door.secrets)} and -tls-client-ca"
-                    )
+            if not ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
+                yield (
+                    f"-{kind}: {_name(sock)} lets in everybody who reaches it: "
+                    f"see -{flag(door.secrets)} and -tls-client-ca"
+                )
 
     def close(self, *, but: str = "") -> None:
         """Listen no more, but on sockets of the kind `but`."""
