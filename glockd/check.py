@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from glockd.config import SOCKETS, Config, StartError, flag, options
 from glockd.net.tls import Tls, TlsError
-from glockd.policy import read_secrets
+from glockd.policy import read_all_secrets
 from glockd.process.binding import addresses
 
 
@@ -59,9 +59,9 @@ def examine(config: Config) -> Findings:
 
 
 def _secrets(config: Config, found: Findings) -> None:
-    secrets = read_secrets(config.auth_file)
-    if secrets:
-        found.facts.append(f"-auth-file: {config.auth_file}: {len(secrets)} secrets")
+    for name, secrets in read_all_secrets(config).items():
+        if secrets:
+            found.facts.append(f"-{flag(name)}: {getattr(config, name)}: {len(secrets)} secrets")
 
 
 def _certificates(config: Config, found: Findings) -> None:

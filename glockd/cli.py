@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from glockd import __version__
-from glockd.config import Config, ConfigError, build, default, flag, from_file, options, variable
+from glockd.config import Config, ConfigError, default, flag, options, variable
+from glockd.layers import build, from_file
 
 # What Go's flag package takes for a boolean.
 TRUE = ("1", "t", "T", "TRUE", "true", "True")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from glockd.sites import bare, is_host_name, is_origin
 
 
 class ConfigError(Exception):
@@ -29,7 +27,7 @@ class StartError(Exception):
 
 
 # The kinds of IP sockets, each by the name that other options and a service manager know it by.
-SOCKETS = ("tcp", "ws", "http")
+SOCKETS = ("tcp", "ws", "http", "ldlm", "ldlm-rest")
 
 UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
 MAX_HISTORY = 10_000_000  # some GB
@@ -44,6 +42,7 @@ def option(
     within: tuple[int, int] | None = None,
     endless: bool = False,
     reloads: bool = False,
+    secrets: bool = False,
 ) -> Any:
     """A field of `Config`, with all there is to say about the option: nothing else lists options one by one.
 
@@ -53,10 +52,18 @@ def option(
         within: the least and the largest value.
         endless: 0 stands for no limit.
         reloads: a running daemon takes a new value over (SIGHUP); others want a restart.
+        secrets: the value is the path of a file of secrets.
     """
     return field(
         default=default,
-        metadata={"help": help, "metavar": metavar, "within": within, "endless": endless, "reloads": reloads},
+        metadata={
+            "help": help,
+            "metavar": metavar,
+            "within": within,
+            "endless": endless,
+            "reloads": reloads,
+            "secrets": secrets,
+        },
     )
 
 
@@ -95,7 +102,11 @@ class Config:
         "normal", "what a record survives: normal: the end of the daemon; full: that of the machine", "WHEN"
     )
     auth_file: str = option(
-        "", "file of secrets, one a line, any of which `auth` must give first", "PATH", reloads=True
+        "",
+        "file of secrets, one a line, any of which `auth` must give first",
+        "PATH",
+        reloads=True,
+        secrets=True,
     )
     http: str = option(
         "", "where metrics, health and console page are, if not on the websocket port", "HOST:PORT"
@@ -197,6 +208,50 @@ class Config:
         "SECONDS",
         endless=True,
     )
+    ldlm: str = option("", "where LDLM's gRPC clients are served; empty: nowhere", "HOST:PORT")
+    ldlm_rest: str = option("", "where LDLM's REST clients are served; empty: nowhere", "HOST:PORT")
+    ldlm_password_file: str = option(
+        "",
+        "file of passwords, one a line, any of which LDLM's clients must give",
+        "PATH",
+        reloads=True,
+        secrets=True,
+    )
+    ldlm_session_seconds: int = option(
+        600,
+        "end an LDLM REST session that asks for nothing for so long",
+        "SECONDS",
+        within=(1, 365 * DAY),
+        reloads=True,
+    )
+    ldlm_default_lease_seconds: int = option(
+        600,
+        "lease of LDLM locks that are restored after a restart; 0: they are free at once",
+        "SECONDS",
+        within=(0, 365 * DAY),
+    )
+    ldlm_keep_on_disconnect: bool = option(
+        False, "keep LDLM locks when their connection or REST session ends, until they are unlocked"
+    )
+    ldlm_keep_over_restart: bool = option(
+        False, "keep LDLM locks over a restart, in -records, with -ldlm-default-lease-seconds"
+    )
+    ldlm_keepalive_seconds: int = option(
+        60, "ping an LDLM gRPC client that is silent for so long", "SECONDS", within=(1, DAY), reloads=True
+    )
+    ldlm_keepalive_timeout_seconds: int = option(
+        10, "end one that does not answer that within so long", "SECONDS", within=(1, DAY), reloads=True
+    )
+    ldlm_gc_seconds: int = option(
+        1800, "how often to forget the sizes of unused LDLM locks", "SECONDS", within=(1, DAY), reloads=True
+    )
+    ldlm_gc_idle_seconds: int = option(
+        300,
+        "how long an LDLM lock must have been unused for that",
+        "SECONDS",
+        within=(0, 365 * DAY),
+        reloads=True,
+    )
     log_format: str = option("console", "how log lines look: console or json", "FORMAT", reloads=True)
     log_level: str = option(
         "info", "least level that is logged: debug, info, warning, error", "LEVEL", reloads=True
@@ -240,13 +295,19 @@ class Config:
             self.proxies  # noqa: B018
         except ValueError as error:
             raise ConfigError(f"-proxy-protocol: {error}") from error
-        if self.http:
-            _, colon, port = self.http.rpartition(":")
-            in_range = port.isdecimal() and int(port) <= 65535
-            _demand(bool(colon) and in_range, "http", f"{self.http!r} is not HOST:PORT")
-        for name, check in (("ws-origin", _is_origin), ("ws-host", _is_host_name)):
+        for name in ("http", "ldlm", "ldlm_rest"):
+            value = getattr(self, name)
+            _, colon, port = value.rpartition(":")
+            in_range = bool(colon) and port.isdecimal() and int(port) <= 65535
+            _demand(not value or in_range, flag(name), f"{value!r} is not HOST:PORT")
+        for name, check in (("ws-origin", is_origin), ("ws-host", is_host_name)):
             wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
             _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
+        _demand(
+            bool(self.records) or not self.ldlm_keep_over_restart,
+            "ldlm-keep-over-restart",
+            "means nothing without -records",
+        )
         _demand(
             bool(self.records) or self.records_sync != "full",
             "records-sync",
@@ -266,7 +327,7 @@ class Config:
     @property
     def hosts(self) -> list[str]:
         """The addresses to listen on."""
-        return list(dict.fromkeys(map(_bare, words(self.bind))))
+        return list(dict.fromkeys(map(bare, words(self.bind))))
 
     def addresses(self, kind: str) -> list[tuple[str, int]]:
         """Where to listen on sockets of that kind, one of SOCKETS; on the addresses of `bind` if only a port is named.
@@ -277,8 +338,14 @@ class Config:
         if isinstance(value, int):
             return [(one, value) for one in self.hosts] if value else []
         host, _, port = value.rpartition(":")
-        hosts = [_bare(host)] if host else self.hosts
+        hosts = [bare(host)] if host else self.hosts
         return [(one, int(port)) for one in hosts] if port else []
+
+    def dead_peer(self, kind: str) -> int:
+        """Within how many seconds a peer that vanished is found on sockets of that kind."""
+        if kind == "ldlm":
+            return max(5, self.ldlm_keepalive_seconds + self.ldlm_keepalive_timeout_seconds)
+        return self.dead_peer_seconds
 
     @property
     def proxies(self) -> list[IPv4Network | IPv6Network]:
@@ -305,29 +372,6 @@ WANTED = {
     "ws-origin": "a site as https://example.org:8443, without a path; nor null, nor *",
     "ws-host": "a name as locks.example.org, without a port; nor *",
 }
-
-
-def _is_origin(word: str) -> bool:
-    """Whether it is what browsers send as Origin (RFC 6454, 7), or stands for such."""
-    if word in ("*", "null"):
-        return True
-    scheme, slashes, site = word.rstrip("/").partition("://")
-    try:
-        parts = urlsplit(f"//{site}")
-        whole = bool(parts.hostname) and parts.netloc == site and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
-    return scheme.lower() in ("http", "https") and bool(slashes) and whole and "@" not in site
-
-
-def _is_host_name(word: str) -> bool:
-    """Whether a daemon can be called so in a URL, its port apart."""
-    return word == "*" or not set(word) & set("/:@[]?# ")
-
-
-def _bare(host: str) -> str:
-    """A host without the brackets that a URL has around an IPv6 address."""
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def words(value: str) -> list[str]:
@@ -359,46 +403,6 @@ def default(one: Field[Any]) -> Any:
     """What an option is if nobody says anything."""
     assert one.default is not MISSING
     return one.default
-
-
-def from_file(path: str) -> dict[str, Any]:
-    """The options in a TOML file, by field name.
-
-    Raises:
-        ConfigError: it cannot be read, is no TOML, has an unknown key or a value of the wrong type.
-    """
-    try:
-        content = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    known = {flag(one.name): one for one in options()}
-    found = {}
-    for key, value in content.items():
-        one = known.get(flag(key))
-        if one is None:
-            raise ConfigError(f"{path}: there is no option {key}")
-        wanted = type(default(one))
-        if type(value) is not wanted:
-            raise ConfigError(f"{path}: {key} must be {WORDS_FOR_TYPES[wanted]}")
-        found[one.name] = value
-    return found
-
-
-WORDS_FOR_TYPES = {int: "a number", bool: "true or false", str: "a text in quotes"}
-
-
-def build(*layers: Mapping[str, Any]) -> Config:
-    """A Config from options by field name; later layers beat earlier ones.
-
-    Raises:
-        ConfigError: a value is out of its range.
-    """
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged |= layer
-    return Config(**merged)
 
 
 def _demand(holds: bool, name: str, what: str) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,7 +18,7 @@ from glockd.bounds import in_force
 from glockd.config import Config, ConfigError, StartError, options
 from glockd.core.history import History, Journal
 from glockd.core.state import State
-from glockd.doors import Door
+from glockd.doors import OPTIONAL, Door
 from glockd.doors.line.door import LineDoor
 from glockd.doors.line.wire.handlers import Vocabulary
 from glockd.listening import Listening, handed_over
@@ -26,7 +26,7 @@ from glockd.net.gate import Gate
 from glockd.net.sweep import Sweep
 from glockd.net.tls import Tls, TlsError
 from glockd.notices import Notice
-from glockd.policy import Policy, read_secrets
+from glockd.policy import Policy, read_all_secrets
 from glockd.process.notify import Notifier
 from glockd.process.pidfile import PidFile
 from glockd.process.pulse import Pulse
@@ -80,9 +80,11 @@ class Daemon:
             )
         except TlsError as error:
             raise StartError(str(error)) from error
+        secrets = read_all_secrets(config)
         policy = Policy(
             in_force(config, self._descriptors),
-            read_secrets(config.auth_file),
+            secrets["auth_file"],
+            secrets,
             # Not loop.time(), which is that clock at the beginning of the turn.
             wall_offset=lambda: time.time() - time.monotonic(),
             lost_log_lines=lost_lines,
@@ -99,7 +101,9 @@ class Daemon:
         apart = bool(config.http) or any(kind == "http" for kind, _ in self._inherited)
         sites = Sites(self.service, apart=apart, draining=lambda: self._draining, book=self.book)
         self.line = LineDoor(self.service, vocabulary, sites.on_websocket)
-        self._doors: list[Door] = [self.line]
+        kinds = {kind for kind, _ in self._inherited}
+        wanted = [one for one in OPTIONAL if one.is_wanted(config, kinds)]
+        self._doors: list[Door] = [self.line, *(one.build(self.service, self.book) for one in wanted)]
         answers = {kind: answer for door in self._doors for kind, answer in door.answers.items()}
         self._http = sites.on_http(self.line.websocket(sites.on_websocket))
         answers["http"] = self._http.protocol
@@ -130,11 +134,14 @@ class Daemon:
             pid_file = PidFile(self.config.pidfile) if self.config.pidfile else None
             for door in self._doors:
                 await door.start()
-            await self._listening.open(self._inherited)
+            self._listening.bind(self._inherited)
+            self._expose(self.config, self.service.policy.secrets_of)
         except StartError:
+            self._listening.unbind()
             if self.book is not None:
                 self.book.close()
             raise
+        await self._listening.open()
         self.service.policy.pages = self._listening.pages
         self.service.sweep.start()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -152,6 +159,17 @@ class Daemon:
         if pid_file is not None:
             pid_file.remove()
         self._log.info("stopped")
+
+    def _expose(self, config: Config, secrets_of: Mapping[str, tuple[bytes, ...]]) -> None:
+        """See that no door is a back door: one that is open, where the line language asks for a secret.
+
+        Raises:
+            StartError: one is.
+        """
+        for found in self._listening.exposed(secrets_of):
+            if config.auth_file:
+                raise StartError(found)
+            self._log.warning(found)
 
     def _say_ready(self) -> None:
         if self.config.verbose:
@@ -198,7 +216,8 @@ class Daemon:
         self._notifier.reloading()
         try:
             config, taken, left = changes(self.config, self._reread())
-            secrets = read_secrets(config.auth_file)
+            secrets = read_all_secrets(config)
+            self._expose(config, secrets)
             if self._tls is not None:
                 self._tls.reload()
         except (ConfigError, StartError, TlsError) as error:
@@ -206,11 +225,11 @@ class Daemon:
         else:
             self.config = config
             logs.configure(config.log_format, config.log_level)
-            self.service.policy.obey(in_force(config, self._descriptors), secrets)
+            self.service.policy.obey(in_force(config, self._descriptors), secrets["auth_file"], secrets)
             for door in self._doors:
                 door.reload(config)
             self._say_certificates()
-            self._log.info("reloaded", changed=taken, secrets=len(secrets))
+            self._log.info("reloaded", changed=taken, secrets=len(secrets["auth_file"]))
             if left:
                 self._log.warning("a restart is needed for these options", options=left)
         self._notifier.tell("READY=1", f"STATUS={summary.line(self.service.state)}")

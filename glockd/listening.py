@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import NamedTuple, cast
 
-from glockd.config import SOCKETS, Config, StartError
-from glockd.doors import Answers
+from glockd.config import SOCKETS, Config, StartError, flag
+from glockd.doors import OPTIONAL, Answers
 from glockd.net.addresses import Callers
 from glockd.net.introduction import Introduction
 from glockd.net.peer import Peer
@@ -21,7 +22,7 @@ from glockd.process.sockets import BACKLOG, UnixSocket, bound_keepalive, inherit
 from glockd.service import Service
 
 # The protocols that are offered in a TLS handshake (RFC 7301, ALPN), by kind of socket; the others negotiate none.
-ALPN: dict[str, Sequence[str]] = {"http": ("http/1.1",)}
+ALPN: dict[str, Sequence[str]] = {"http": ("http/1.1",), "ldlm": ("h2",), "ldlm-rest": ("http/1.1",)}
 
 
 class Listener(NamedTuple):
@@ -54,6 +55,7 @@ class Listening:
         self._callers = Callers()
         self._unix_socket: UnixSocket | None = None
         self.listeners: list[Listener] = []
+        self._bound: list[tuple[str, socket.socket]] = []  # where nobody answers yet
 
     @property
     def addresses(self) -> dict[str, list[str]]:
@@ -88,8 +90,8 @@ class Listening:
         host = me if host in ("0.0.0.0", "[::]") else host
         return f"http{'s' if self._has_tls(kind) else ''}://{host}:{port}/"
 
-    async def open(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
-        """Listen on every address that the options name, and on the sockets that were handed over.
+    def bind(self, inherited: Sequence[tuple[str, socket.socket]]) -> None:
+        """Listen on every address that the options name, and on the sockets that were handed over; `open` answers.
 
         Args:
             inherited: listening sockets with their kinds, instead of those that the options name of that kind.
@@ -97,13 +99,23 @@ class Listening:
         Raises:
             StartError: an address cannot be listened on.
         """
-        sockets = list(inherited)
+        self._bound = list(inherited)
         try:
-            self._bind(sockets)
+            self._bind(self._bound)
         except StartError:
-            for _, sock in sockets:
-                sock.close()
+            self.unbind()
             raise
+
+    def unbind(self) -> None:
+        """Listen nowhere any more, before `open`."""
+        for _, sock in self._bound:
+            sock.close()
+        self._bound = []
+        self.remove()
+
+    async def open(self) -> None:
+        """Answer wherever it is listened."""
+        sockets, self._bound = self._bound, []
         for kind, sock in sockets:
             await self._serve(kind, sock)
 
@@ -129,7 +141,7 @@ class Listening:
         if kind == "unix":
             server = await loop.create_unix_server(self._answers[kind], sock=sock, backlog=BACKLOG)
         else:
-            bound_keepalive(sock, self._config.dead_peer_seconds)
+            bound_keepalive(sock, self._config.dead_peer(kind))
             server = await loop.create_server(self._on_ip(kind), sock=sock, backlog=BACKLOG)
         self.listeners.append(Listener(kind, server))
 
@@ -145,6 +157,25 @@ class Listening:
 
     def _has_tls(self, kind: str) -> bool:
         return self._tls is not None and kind in self._config.tls_sockets
+
+    def exposed(self, secrets_of: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
+        """What is to be said of doors that other machines reach without a secret or a client's certificate.
+
+        Args:
+            secrets_of: by the option that names their file.
+        """
+        config = self._config
+        bound = [*self._bound, *((kind, sock) for kind, server in self.listeners for sock in server.sockets)]
+        for kind, sock in bound:
+            door = next((one for one in OPTIONAL if kind in one.switches), None)
+            knows = config.tls_client_ca and kind in config.tls_sockets & config.tls_client_ca_sockets
+            if door is None or secrets_of[door.secrets] or knows:
+                continue
+            if not ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
+                yield (
+                    f"-{kind}: {_name(sock)} lets in everybody who reaches it: "
+                    f"see -{flag(door.secrets)} and -tls-client-ca"
+                )
 
     def close(self, *, but: str = "") -> None:
         """Listen no more, but on sockets of the kind `but`."""

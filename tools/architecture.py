@@ -22,7 +22,9 @@ ORDER = (
         "deadlock",
         "locks",
         "state",
+        "sites",
         "config",
+        "layers",
         "bounds",
         "policy",
         "notices",
@@ -35,6 +37,7 @@ ORDER = (
     *("protobuf", "frames", "headers", "framing", "room", "http2", "calls", "health", "request", "grpc"),
     *("doors", "line", "door", "connection", "stream", "websocket", "wire", "language", "lines", "messages"),
     *("conversation", "handlers", "commands", "extensions", "listings", "reports"),
+    *("ldlm", "outcomes", "sizes", "desk", "keeper", "bodies", "cookies", "rest", "messages", "records"),
     *("store", "book", "shelf", "values", "transaction", "file", "checkpoints"),
     *("web", "site", "app", "handshakes", "metrics", "console"),
     *(

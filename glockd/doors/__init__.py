@@ -7,12 +7,16 @@ kind of socket, and listening.py does the rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from glockd.config import StartError, flag
 
 if TYPE_CHECKING:
     from glockd.config import Config
-    from glockd.service import Handler
+    from glockd.service import Handler, Service
+    from glockd.store.book import Book
 
 # Who answers on each kind of socket: makes what moves the bytes of one connection.
 Answers: TypeAlias = Mapping[str, Callable[[], asyncio.Protocol]]
@@ -43,3 +47,50 @@ class Door(Protocol):
         Args:
             deadline: monotonic seconds; what is not closed by then is cut off.
         """
+
+
+class Optional(NamedTuple):
+    """A door that is built, and imported, only if an option names its address, or a socket for it is handed over."""
+
+    name: str
+    switches: tuple[str, ...]  # those options, which are kinds of sockets too
+    module: str  # that has its class
+    kind: str  # that class
+    extra: str  # what it needs beyond the base, as pip knows it
+    secrets: str  # the option that names the file of its secrets
+
+    def is_wanted(self, config: Config, kinds: Iterable[str]) -> bool:
+        """Whether it is to be built.
+
+        Args:
+            kinds: of the sockets that were handed over.
+        """
+        return not set(self.switches).isdisjoint(kinds) or any(
+            config.addresses(switch) for switch in self.switches
+        )
+
+    def build(self, service: Service, book: Book | None) -> Door:
+        """Make the door.
+
+        Args:
+            service: the core at work.
+            book: the records, if there are any.
+
+        Raises:
+            StartError: what it needs is not installed.
+        """
+        try:
+            found = import_module(self.module)
+        except ModuleNotFoundError as error:
+            what = f"{error.name} is not installed: pip install 'glockd[{self.extra}]'"
+            raise StartError(f"-{flag(self.switches[0])}: {what}") from error
+        door: Door = getattr(found, self.kind)(service, book)
+        return door
+
+
+# The line language, which daemon.py builds, is always there.
+OPTIONAL = (
+    Optional(
+        "ldlm", ("ldlm", "ldlm-rest"), "glockd.doors.ldlm.door", "LdlmDoor", "ldlm", "ldlm_password_file"
+    ),
+)

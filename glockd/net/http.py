@@ -136,7 +136,9 @@ class HttpProtocol(Peer):
     # Peer
 
     def not_tls(self) -> bytes:
-        return self._whole(text("Only TLS is understood here.", 400))
+        return self._whole(
+            text("Only TLS is understood here: this is an HTTP request to an HTTPS server.", 400)
+        )
 
     def about_proxy(self, *, wanted: bool) -> bytes:
         return self._whole(text(ONLY_PROXY if wanted else NO_PROXY, 400))

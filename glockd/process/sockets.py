@@ -12,7 +12,7 @@ import stat
 import sys
 from pathlib import Path
 
-from glockd.config import StartError
+from glockd.config import SOCKETS, StartError
 from glockd.process.binding import Address
 from glockd.process.pidfile import remove_if_same
 
@@ -24,7 +24,7 @@ BACKLOG = 4096
 
 
 def inherited_sockets(ws_port: int) -> list[tuple[str, socket.socket]]:
-    """The listening sockets handed over by a service manager, each with its kind: tcp, unix, ws or http.
+    """The listening sockets handed over by a service manager, each with its kind: unix, or one of SOCKETS.
 
     The name given to a socket (FileDescriptorName= in systemd) decides; without one of these names, its family and,
     for the websocket, its port.
@@ -50,8 +50,8 @@ def inherited_sockets(ws_port: int) -> list[tuple[str, socket.socket]]:
         name = names[index] if index < len(names) else ""
         if sock.family == socket.AF_UNIX:
             kind = "unix"
-        elif name == "http":
-            kind = "http"
+        elif name in SOCKETS:
+            kind = name
         elif name in ("ws", "websocket") or (name != "tcp" and sock.getsockname()[1] == ws_port):
             kind = "ws"
         else:

@@ -38,6 +38,7 @@ class Sites:
         self._draining = draining
         self._book = book
         self._visitors = Visitors.of(service.policy.config, self._tell)
+        self._book = book
         pages = self._pages()
         self._site = app.Site(pages, self._secrets)
         on_websocket = app.Site({}, self._secrets) if apart else self._site

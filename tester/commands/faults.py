@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from .. import faults, faults_clients, faults_daemon  # noqa: F401  # faults_… add theirs to faults.FAULTS
+# faults_… add theirs to faults.FAULTS
+from .. import faults, faults_clients, faults_daemon, faults_ldlm  # noqa: F401
 from .common import FAILED, UNUSABLE, Unusable, as_json, plain_errors, progress, say_json
 
 

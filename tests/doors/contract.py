@@ -65,6 +65,10 @@ class Adapter(Protocol):
     def odd_names(self) -> tuple[bytes, ...]:
         """Of ODD_NAMES, those that its language can say."""
 
+    @property
+    def secrets(self) -> str:
+        """The option that names the file of its secrets."""
+
     def opens(self, daemon: Glockd, secret: str | None = None) -> Party:
         """A new session.
 
@@ -296,7 +300,7 @@ class Contract:
     def test_a_reload_takes_new_secrets_over(self, adapter: Adapter, starts: Start, tmp_path: Path) -> None:
         secrets = tmp_path / "secrets"
         secrets.write_text("first\n", "utf-8")
-        daemon = starts(f"-auth-file={secrets}")
+        daemon = starts(f"{adapter.secrets}={secrets}")
         alice = adapter.opens(daemon, "first")
         assert alice.takes(b"job")
         with pytest.raises(Refused):

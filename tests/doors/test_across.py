@@ -7,11 +7,12 @@ from itertools import permutations
 import pytest
 
 from tests.doors.contract import Adapter, Observer
+from tests.doors.ldlm.adapters import ADAPTERS as LDLM
 from tests.doors.line.adapters import ADAPTERS as LINE
 from tests.support.daemons import Pool
 from tests.support.process import Glockd
 
-ADAPTERS: tuple[Adapter, ...] = LINE
+ADAPTERS: tuple[Adapter, ...] = (*LINE, *LDLM)
 PAIRS = [pytest.param(*pair, id=f"{pair[0].name} {pair[1].name}") for pair in permutations(ADAPTERS, 2)]
 
 

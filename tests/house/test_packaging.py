@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from glockd import __version__
-from glockd.config import Config, default, from_file, options
+from glockd.config import Config, default, options
+from glockd.layers import from_file
 from tests.support.clients import wait_until
 from tests.support.http import ask
 from tests.support.places import ROOT

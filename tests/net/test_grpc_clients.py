@@ -20,6 +20,7 @@ from glockd_tester.addresses import Address
 from tests.support.certificates import Authority
 from tests.support.clients import wait_until
 from tests.support.places import ROOT
+from tests.support.registries import fetched, says_ok
 
 Need = Callable[..., str]
 
@@ -27,7 +28,6 @@ HERE = Path(__file__).parent
 GRPC_JS = "@grpc/grpc-js@1.14.7"
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec"  # at the version that go/go.mod names
 LARGEST = 4 << 20
-LONG = 300.0  # seconds that a registry and a compiler may take
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -70,23 +70,6 @@ def server() -> Iterator[EchoProcess]:
     process = EchoProcess()
     yield process
     assert process.ends() == ""
-
-
-def fetched(command: list[str], cwd: Path) -> None:
-    """Run what asks a registry: skip where there is none, but never in CI."""
-    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=LONG, check=False)
-    if ran.returncode:
-        message = f"{command[0]}: {ran.stdout}{ran.stderr}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-
-
-def says_ok(command: list[str], **environment: str) -> None:
-    ran = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert ran.stdout == "ok\n", ran.stdout + ran.stderr
 
 
 # HTTP/2

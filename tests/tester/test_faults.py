@@ -32,6 +32,11 @@ QUICK = (
     "fuzzed-sockets",
     "daemon-stopped",
     "daemon-killed",
+    "ldlm-holders-reset",
+    "ldlm-waiters-reset",
+    "ldlm-reset-at-a-grant",
+    "ldlm-gone-behind-unlock",
+    "ldlm-slow-bodies",
 )
 
 

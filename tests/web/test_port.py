@@ -219,7 +219,10 @@ def test_half_a_connection_over_tls_gets_its_answers(
 
 def test_plain_http_where_tls_is_wanted_is_told_so(secure: tuple[Glockd, tuple[str, int]]) -> None:
     answer = ask(secure[1], "/healthz")
-    assert (answer.status, answer.body) == (400, b"Only TLS is understood here.\n")
+    assert (answer.status, answer.body) == (
+        400,
+        b"Only TLS is understood here: this is an HTTP request to an HTTPS server.\n",
+    )
 
 
 # Real tools

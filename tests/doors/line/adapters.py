@@ -42,6 +42,7 @@ class LineAdapter:
 
     name: str
     flags: tuple[str, ...] = ()
+    secrets: str = "-auth-file"
     odd_names: tuple[bytes, ...] = ()  # it has none: white space ends a name, and a line ends a command
 
     def opens(self, daemon: Glockd, secret: str | None = None) -> LineParty:

@@ -238,15 +238,11 @@ class Conversation:
 
     def may_hold_more(self) -> bool:
         """Whether this session, and all of them together, hold less than they may."""
-        policy, mine = self.policy, len(self.session.holds)
-        return mine < policy.unchecked or (
-            mine < policy.config.max_session_locks and self.state.held < policy.config.max_locks
-        )
+        return self.policy.may_hold_more(self.session, self.state)
 
     def line_is_full(self, table: Table, name: bytes) -> bool:
         """Whether nobody else may wait for `name`."""
-        config = self.policy.config
-        return self.state.waiting >= config.max_waiters or len(table.waiters(name)) >= config.max_lock_waiters
+        return self.policy.line_is_full(self.state, table, name)
 
     def too_many_locks(self, name: bytes) -> bytes:
         """Refuse a lock at a limit."""
