@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -138,11 +139,11 @@ def test_the_page_s_own_questions_are_no_load(glockd: Spawner, visit: Visitor) -
     page = live(visit(daemon))
     expect(shown(page, "rate")).to_have_text("0")
     alice = daemon.stream()
-    alice.says(*["ping"] * 3000)
+    alice.says(*["bound"] * 3000)
     for _ in range(3000):
-        alice.hears("1 pong")
+        alice.hears("30 Dead Peer Seconds")
     page.locator("#tile-rate a").click()
-    expect(row(page, "are you there?")).to_contain_text("3,000")
+    expect(row(page, "a vanished peer is found")).to_contain_text("3,000")
 
 
 def test_a_lock_is_shown_with_its_holder_and_who_waits(glockd: Spawner, visit: Visitor) -> None:
@@ -316,7 +317,7 @@ def test_everything_can_be_done_from_the_keyboard(glockd: Spawner, visit: Visito
         page.keyboard.press("Tab")
         seen.append(page.evaluate("(document.activeElement.textContent || document.activeElement.id).trim()"))
         style = (
-            "getComputedStyle(document.activeElement.closest('tr') ?? document.activeElement).outlineStyle"
+            "getComputedStyle(document.activeElement.closest('tbody tr') ?? document.activeElement).outlineStyle"
         )
         if seen[-1] and page.evaluate("document.activeElement !== document.body"):
             assert page.evaluate(style) != "none", seen[-1]
@@ -430,6 +431,7 @@ def test_the_page_comes_back_with_the_daemon(visit: Visitor, tmp_path: Path) -> 
         page.get_by_role("textbox", name="Command").fill("g job")
         page.keyboard.press("Enter")
         expect(page.get_by_role("log")).to_contain_text("1 Lock Get Success: job")
+        page.evaluate("Math.random = () => 1e6")  # its next attempt by itself is hours away
     expect(page.locator("#state")).to_have_text("no connection to the daemon")
     expect(page.locator("#aside")).to_have_text(re.compile(r"next attempt in \d+ s"))
     expect(page.get_by_role("log")).to_contain_text("and with it every lock that it held")
@@ -441,6 +443,42 @@ def test_the_page_comes_back_with_the_daemon(visit: Visitor, tmp_path: Path) -> 
         page.keyboard.press("Enter")
         expect(page.get_by_role("log")).to_contain_text("1 Lock Get Success: again")
         page.close()
+
+
+def test_a_daemon_that_says_nothing_is_not_called_live(glockd: Spawner, visit: Visitor) -> None:
+    daemon = glockd()
+    page = live(visit(daemon))
+    page.evaluate(
+        "new MutationObserver(() => { window.silence ??= performance.now() - wire.heard; window.first ??= wire; })"
+        ".observe($('state'), { childList: true })"
+    )
+    daemon.gets(signal.SIGSTOP)
+    try:
+        expect(page.locator("#state")).to_have_text("no answer")
+        expect(page.locator("#aside")).to_have_text(re.compile(r"for \d+ s"))
+        assert 2000 < page.evaluate("silence") < at_most(3) * 1000
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#state")).to_have_text("paused")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#state")).to_have_text("no answer")
+    finally:
+        daemon.gets(signal.SIGCONT)
+    live(page)
+    assert page.evaluate("first === wire")  # it was there all the time
+    daemon.stream().says("g job").hears("1 Lock Get Success: job")
+    expect(row(page, "job")).to_be_visible()
+
+
+def test_a_page_that_asks_rarely_is_live_all_the_same(glockd: Spawner, visit: Visitor) -> None:
+    """Behind answers that cost much it pauses for long; what is heard between is of no less worth."""
+    daemon = glockd()
+    page = live(visit(daemon))
+    seen = "window.seen = []; new MutationObserver(() => seen.push($('state').textContent))"
+    page.evaluate(seen + ".observe($('state'), { childList: true })")
+    page.evaluate("schedule = (delay) => {}")
+    page.wait_for_function("() => wire.asked.get('ping') >= 2")
+    assert page.evaluate("seen") == []
+    live(page)
 
 
 @pytest.fixture
