@@ -102,8 +102,8 @@ async function explain(name, forced = false) {
   }
   if (events.length) {
     parts.push(block("Lately", events.length, events.map((event) => make("li", { className: "one" },
-      make("span", {}, `${event.event} `, who(event)), make("span", { className: "quiet", textContent: stamp(event.time) }),
-      event.waited || event.held || event.detail ? second(event.waited ? `waited ${brief(event.waited)}` : "", event.held ? `held ${brief(event.held)}` : "", event.detail) : ""))));
+      make("span", {}, `${event.event} `, who(event)),
+      second(stamp(event.time), event.waited ? `waited ${brief(event.waited)}` : "", event.held ? `held ${brief(event.held)}` : "", event.detail)))));
   }
   if (heavy) {
     parts.push(make("section", {}, make("span", { className: "quiet", textContent: `So many that this is as of ${clock(Date.now() / 1000)}. ` }),

@@ -50,8 +50,8 @@ class List {
   }
 
   head(column) {
-    const { head, css = "", sort } = column;
-    const node = make("th", { className: css, role: "columnheader", scope: "col" });
+    const { head, css = "", small = "", sort } = column;
+    const node = make("th", { className: `${css} ${small}`, role: "columnheader", scope: "col" });
     node.append(sort ? make("button", { type: "button", textContent: head, onclick: () => this.sort(column) }) : head);
     return node;
   }

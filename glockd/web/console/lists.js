@@ -50,9 +50,9 @@ const lists = {
         node.classList.toggle("wait", ["orphaned", "expired", "timed out", "refused", "kicked"].includes(event.event));
       } },
       { head: "Client", css: "w-mid", small: "second", fill: (node, event) => put(node, label(event)) },
-      { head: "Waited", css: "num w-small", small: "hide", fill: (node, event) => put(node, event.waited ? brief(event.waited) : "") },
+      { head: "Waited", css: "num w-small", small: "hide rare", fill: (node, event) => put(node, event.waited ? brief(event.waited) : "") },
       { head: "Held", css: "num w-age", small: "hide", fill: (node, event) => put(node, event.held || /released|orphaned|expired|kicked/.test(event.event) && event.token ? brief(event.held) : "") },
-      { head: "Detail", css: "quiet", small: "hide", fill: (node, event) => { put(node, event.detail); node.title = event.detail; } },
+      { head: "Detail", css: "quiet", small: "hide rare", fill: (node, event) => { put(node, event.detail); node.title = event.detail; } },
       { head: "Time", css: "num w-time", small: "third", fill: (node, event) => put(node, stamp(event.time)) },
     ],
   }),
