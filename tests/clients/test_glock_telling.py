@@ -288,4 +288,7 @@ def test_a_pool_without_a_holder_is_listed() -> None:
 @pytest.mark.usefixtures("far_east")
 def test_who_has_no_connection_is_explained() -> None:
     found = {"name": "book", "exclusive": {"holders": [session(None, 60, transport=None)], "waiters": []}}
-    assert list(explained(found | {"shared": NOBODY}, []))[1:] == ["Held by", "  10.0.0.1:1  1 m 00 s", "    token 7"]
+    told = ["  10.0.0.1:1  1 m 00 s", "    token 7"]
+    assert list(explained(found | {"shared": NOBODY}, []))[1:] == ["Held by", *told]
+    pool = {"name": "book", "exclusive": NOBODY, "shared": NOBODY, "items": found["exclusive"]}
+    assert list(explained(pool, []))[1:] == ["Held by, among items", *told]
