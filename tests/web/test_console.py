@@ -258,7 +258,9 @@ def test_the_history_is_followed_when_it_is_on(glockd: Spawner, visit: Visitor) 
         re.compile(rf"^{today} \d\d:\d\d:\d\d\.\d{{3}}$")
     )
     row(page, "granted").get_by_role("link").click()
-    expect(page.locator("#lock section").last).to_contain_text(re.compile(rf"{today} \d\d:\d\d:\d\d\.\d{{3}}"))
+    expect(page.locator("#lock section").last).to_contain_text(
+        re.compile(rf"{today} \d\d:\d\d:\d\d\.\d{{3}}")
+    )
 
 
 @pytest.mark.parametrize(
@@ -331,9 +333,7 @@ def test_everything_can_be_done_from_the_keyboard(glockd: Spawner, visit: Visito
     for _ in range(30):  # once around: nothing traps the focus, and a list is one stop
         page.keyboard.press("Tab")
         seen.append(page.evaluate("(document.activeElement.textContent || document.activeElement.id).trim()"))
-        style = (
-            "getComputedStyle(document.activeElement.closest('tbody tr') ?? document.activeElement).outlineStyle"
-        )
+        style = "getComputedStyle(document.activeElement.closest('tbody tr') ?? document.activeElement).outlineStyle"
         if seen[-1] and page.evaluate("document.activeElement !== document.body"):
             assert page.evaluate(style) != "none", seen[-1]
         if len(seen) > 1 and "Skip to the list" in seen[-1]:
@@ -488,7 +488,9 @@ def test_sorting_costs_the_daemon_a_page_and_says_what_it_sorts(glockd: Spawner,
     page = live(visit(daemon))
     expect(page.get_by_text("1\u201350 of 1,200")).to_be_visible()
     listen = "window.found = []; const ask = wire.ask;"
-    listen += "wire.ask = (line, ...more) => { found.push(line); return ask.call(wire, line, ...more); }; null"
+    listen += (
+        "wire.ask = (line, ...more) => { found.push(line); return ask.call(wire, line, ...more); }; null"
+    )
     page.evaluate(listen)
     for _ in range(2):
         page.get_by_role("button", name="Lock", exact=True).click()
@@ -506,7 +508,9 @@ def test_sorting_costs_the_daemon_a_page_and_says_what_it_sorts(glockd: Spawner,
 def test_a_pool_without_a_holder_and_who_has_no_connection_are_shown(glockd: Spawner, visit: Visitor) -> None:
     page = live(visit(glockd()))
     page.get_by_role("button", name="Pause").click()
-    owner = "{address: 'rest:1', name: null, transport: null, mode: 'unit', seconds: 5, token: 7, lease: null}"
+    owner = (
+        "{address: 'rest:1', name: null, transport: null, mode: 'unit', seconds: 5, token: 7, lease: null}"
+    )
     pool = "name, table: 'items', holders: 0, holder: null, waiters: 1, waited: 3"
     page.evaluate(
         f"lists.locks.page = {{next: null, total: 3, entries: [{{{pool.replace('name', 'name: `jobs`', 1)}}},"
@@ -521,7 +525,10 @@ def test_a_pool_without_a_holder_and_who_has_no_connection_are_shown(glockd: Spa
     assert page.evaluate(f"used({found}).map(([kind]) => titles(kind))") == [
         ["Held by, among items", "Waiting, among items, next first"]
     ]
-    assert page.evaluate(f"holders('Held by', [{owner}]).textContent") == "Held byrest:15 sno connection · token 7"
+    assert (
+        page.evaluate(f"holders('Held by', [{owner}]).textContent")
+        == "Held byrest:15 sno connection · token 7"
+    )
 
 
 def test_the_focus_stays_where_it_is_when_the_list_changes(glockd: Spawner, visit: Visitor) -> None:
@@ -716,9 +723,12 @@ def test_a_client_is_kicked_from_the_page(glockd: Spawner, visit: Visitor, secre
     expect(detail.get_by_role("status")).to_have_text("Kicked.")
     expect(detail).to_contain_text("It is gone, and its locks are free.")
     expect(detail.get_by_role("button", name="Kick")).to_be_hidden()
+    expect(detail.get_by_role("heading", level=2)).to_be_focused()
 
 
-def test_what_stands_against_a_kick_is_told(glockd: Spawner, visit: Visitor, tmp_path: Path, secret: str) -> None:
+def test_what_stands_against_a_kick_is_told(
+    glockd: Spawner, visit: Visitor, tmp_path: Path, secret: str
+) -> None:
     config = tmp_path / "glockd.toml"
     config.write_text(f'admin = true\nauth_file = "{secret}"\n')
     daemon = glockd("-config", str(config))

@@ -4,7 +4,9 @@ let condemned = ""; // the address in question
 
 function offerKick(session) {
   const button = $("client").kick;
+  const focused = document.activeElement === button;
   button.hidden = !session || session.address === mine || !inForce.includes("kick");
+  if (button.hidden && focused) $("client").querySelector("h2").focus({ preventScroll: true });
   button.onclick = () => askToKick(session);
 }
 

@@ -281,7 +281,11 @@ def may_kick(client: Client, victim: StreamClient) -> bool:
 def test_a_websocket_that_knows_a_secret_may_kick(glockd: Spawner, secrets: Path) -> None:
     daemon = guarded(glockd, secrets, "-admin")
     host = f"127.0.0.1:{daemon.ws[1]}"
-    for headers in ({}, {"Origin": f"http://{host}", "Host": host}, {"Origin": f"HTTPS://{host}", "Host": host}):
+    for headers in (
+        {},
+        {"Origin": f"http://{host}", "Host": host},
+        {"Origin": f"HTTPS://{host}", "Host": host},
+    ):
         alice = daemon.stream()
         alice.says("auth another one").hears("1 ok")
         operator = websocket(daemon, **headers)
@@ -301,7 +305,9 @@ def test_no_page_of_another_site_may_kick_whatever_it_knows(
 
 
 @pytest.mark.transports("tcp", "websocket")
-def test_who_knows_a_secret_needs_admin_and_a_websocket(glockd: Spawner, secrets: Path, transport: str) -> None:
+def test_who_knows_a_secret_needs_admin_and_a_websocket(
+    glockd: Spawner, secrets: Path, transport: str
+) -> None:
     daemon = guarded(glockd, secrets, *(["-admin"] if transport == "tcp" else []))
     alice, bob = daemon.stream(), daemon.client(transport)
     for client in (alice, bob):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def explain(state: State, name: bytes, now: float) -> bytes:
-    """Who holds `name` and who waits for it, in both namespaces; in those of other doors, too, if anybody does there."""
+    """Who holds `name` and who waits for it, in both namespaces; in those of other doors if anybody does."""
     line = (state.exclusive, state.shared)
     tables = [table for table in state.shown() if table in line or table.count(name) or table.waiters(name)]
     return _json({"name": text(name)} | {table.kind: _table(table, name, now) for table in tables})
