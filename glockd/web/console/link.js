@@ -26,7 +26,8 @@ function connect() {
 async function greet(link) {
   const [help, now, me] = await Promise.all([link.ask("help"), link.ask("version"), link.ask("me")]);
   secret.rejected = false;
-  inForce = help.trim().split(" ").slice(1);
+  const words = help.trim().split(" ");
+  inForce = words.slice(1, 1 + Number(words[0])); // behind them are words for people
   mine = me.split(" ")[1];
   const found = now.trim().replace(/^1 glockd /, "");
   version ??= found;
