@@ -11,7 +11,7 @@ SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 LIBRARY = $(PREFIX)/lib/glockd
 
-.PHONY: install uninstall run test quick figures faults all venv dev format format-check lint types coverage explore bench chaos clean
+.PHONY: install uninstall run test quick figures faults all venv dev format format-check lint types coverage explore bench picture chaos clean
 
 $(VENV)/.run: setup.cfg setup.py pyproject.toml clients/python/setup.cfg
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -70,6 +70,10 @@ bench: dev
 	$(BIN)/python bench/figures.py $(ARGS)
 	$(BIN)/python bench/python_client.py
 	$(BIN)/python bench/records.py
+
+# docs/console.png anew.
+picture: dev
+	$(BIN)/python -m tools.picture
 
 chaos: dev
 	$(BIN)/glockd-tester chaos --seconds 60 $(ARGS)

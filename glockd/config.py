@@ -91,7 +91,9 @@ class Config:
     history: int = option(
         0, "how many events of locks to remember for `history`; 0: none", "N", within=(0, MAX_HISTORY)
     )
-    admin: bool = option(False, "allow `kick`, on the Unix socket only", reloads=True)
+    admin: bool = option(
+        False, "allow `kick`, on the Unix socket and to websockets that know a secret", reloads=True
+    )
     state_dir: str = option(
         "", "folder that remembers how far tokens have come; empty: the clock is trusted", "PATH"
     )

@@ -18,6 +18,7 @@ from glockd.notices import (
     CheckpointFailed,
     Connected,
     Disconnected,
+    Kicked,
     Misspoken,
     Notice,
     Recording,
@@ -111,6 +112,8 @@ def say(notice: Notice) -> None:
             log.info("connected", session=_who(session), transport=session.transport)
         case Disconnected(session=session, how=how):
             log.info("disconnected", session=_who(session), how=how)
+        case Kicked(session=session, by=operator):
+            log.info("kicked", session=_who(session), by=_who(operator), transport=operator.transport)
         case Renamed(session=session):
             log.info("changed name", session=_who(session), name=_name(session.label))
         case Misspoken(session=session, line=line):

@@ -33,6 +33,7 @@ class Kicked:
     """An operator wants this session to end."""
 
     session: Session
+    by: Session  # the operator's
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,7 @@ class Service:
                 if listener is not None:
                     listener.end("lapsed")
             case Kicked(session=session):
+                self._log(notice)
                 # Who asked for it may be among the kicked, and is still to be answered.
                 self.loop.call_soon(self._kick, session)
             case _:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hmac
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -110,11 +110,25 @@ class Visitors:
     def _is_welcome(self, origin: str, host: str) -> bool:
         if ANY in self._origins or origin in self._origins:
             return True
-        scheme, slashes, site = origin.partition("://")
-        if not slashes or scheme not in ("http", "https"):
-            return False
+        site = _site(origin)
         # On this machine every port is home: what listens there is the user's own.
-        return bool(host) and (site == host or (_is_local(_name(site)) and _is_local(_name(host))))
+        return bool(site and host) and (site == host or (_is_local(_name(site)) and _is_local(_name(host))))
+
+
+def is_own_page(origins: Sequence[str], hosts: Sequence[str]) -> bool:
+    """Whether who asks is a page of the daemon's own, or no page at all.
+
+    Args:
+        origins: every Origin header of a request; without any it is no page's.
+        hosts: every Host header, which says what the request calls the daemon.
+
+    Returns:
+        False for each other site and port, even where `-ws-origin` or this machine makes it welcome.
+    """
+    if not origins:
+        return True
+    site = _site(origins[0].lower())
+    return bool(site) and len(origins) == len(hosts) == 1 and site == hosts[0].lower()
 
 
 class Principal(NamedTuple):
@@ -150,6 +164,12 @@ def identify(ask: Ask, secrets: tuple[bytes, ...]) -> Principal | None:
     # Every secret is compared, in constant time each: the answer's time tells nothing.
     known = [one for one in secrets if sum([hmac.compare_digest(each, one) for each in spellings])]
     return Principal(name.decode("utf-8", "backslashreplace"), known[0]) if known else None
+
+
+def _site(origin: str) -> str:
+    """The host and port of an http origin; empty for any other, `null` among them."""
+    scheme, slashes, site = origin.partition("://")
+    return site if slashes and scheme in ("http", "https") else ""
 
 
 def _name(host: str) -> str:

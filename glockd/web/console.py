@@ -28,6 +28,7 @@ SCRIPT = (
     "list",
     "lists",
     "details",
+    "kick",
     "views",
     "keys",
     "terminal",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from glock import Client, ConnectionLost
+from glock.cli.listing import Lock, ranked
 from glock.cli.words import clock, explained, since, situation, span
 
 from tests.clients.test_glock_run import GLOCK, Terminal, glock, started
@@ -277,3 +278,17 @@ def test_an_explanation_has_all_that_the_page_has() -> None:
         "(empty name)",
         "Nobody holds it now.",
     ]
+
+
+def test_a_pool_without_a_holder_is_listed() -> None:
+    pool = {"name": "jobs", "table": "items", "holder": None, "holders": 0, "waiters": 2, "waited": 3.0}
+    assert ranked([pool]) == [Lock("items", "jobs", "nobody", None, 2, 3.0)]
+
+
+@pytest.mark.usefixtures("far_east")
+def test_who_has_no_connection_is_explained() -> None:
+    found = {"name": "book", "exclusive": {"holders": [session(None, 60, transport=None)], "waiters": []}}
+    told = ["  10.0.0.1:1  1 m 00 s", "    token 7"]
+    assert list(explained(found | {"shared": NOBODY}, []))[1:] == ["Held by", *told]
+    pool = {"name": "book", "exclusive": NOBODY, "shared": NOBODY, "items": found["exclusive"]}
+    assert list(explained(pool, []))[1:] == ["Held by, among items", *told]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from glockd.net.exchange import Ask, Fields
-from glockd.net.guard import MOST_KNOWN, Visitors
+from glockd.net.guard import MOST_KNOWN, Visitors, is_own_page
 from tests.support.daemons import Views
 from tests.support.http import ask
 from tests.support.process import Glockd, Spawner
@@ -160,3 +160,28 @@ def test_not_everything_that_strangers_say_is_kept() -> None:
     for number in range(1000):
         assert visitors.refuse_page(Ask("GET", "/", "", Fields([("Host", f"name-{number}.example")])))
     assert len(told) == MOST_KNOWN
+
+
+@pytest.mark.parametrize(
+    ("origins", "hosts", "own"),
+    [
+        ([], [], True),
+        ([], ["locks.example.org"], True),
+        (["http://locks.example.org:9998"], ["locks.example.org:9998"], True),
+        (["HTTPS://Locks.Example.ORG"], ["locks.example.org"], True),
+        (["http://locks.example.org"], ["locks.example.org:9998"], False),
+        (["http://localhost:8000"], ["localhost:9998"], False),
+        (["http://localhost"], ["127.0.0.1"], False),
+        (["https://admin.example.org"], ["locks.example.org"], False),
+        (["ftp://locks.example.org"], ["locks.example.org"], False),
+        (["locks.example.org"], ["locks.example.org"], False),
+        (["null"], ["null"], False),
+        (["null"], [""], False),
+        (["http://"], [""], False),
+        (["http://one", "http://one"], ["one"], False),
+        (["http://one"], ["one", "one"], False),
+        (["http://one"], [], False),
+    ],
+)
+def test_a_page_of_ones_own_is_told_from_all_others(origins: list[str], hosts: list[str], own: bool) -> None:
+    assert is_own_page(origins, hosts) is own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from glockd.doors.line.wire.language import VERBS
 from glockd.web import console
-from tests.support.clients import StreamClient
+from tests.support.clients import StreamClient, wait_until
 from tests.support.process import Glockd, Spawner
 from tests.support.timing import at_most
 from tests.web.test_app import with_http_port
@@ -138,11 +139,11 @@ def test_the_page_s_own_questions_are_no_load(glockd: Spawner, visit: Visitor) -
     page = live(visit(daemon))
     expect(shown(page, "rate")).to_have_text("0")
     alice = daemon.stream()
-    alice.says(*["ping"] * 3000)
+    alice.says(*["bound"] * 3000)
     for _ in range(3000):
-        alice.hears("1 pong")
+        alice.hears("30 Dead Peer Seconds")
     page.locator("#tile-rate a").click()
-    expect(row(page, "are you there?")).to_contain_text("3,000")
+    expect(row(page, "a vanished peer is found")).to_contain_text("3,000")
 
 
 def test_a_lock_is_shown_with_its_holder_and_who_waits(glockd: Spawner, visit: Visitor) -> None:
@@ -251,6 +252,23 @@ def test_the_history_is_followed_when_it_is_on(glockd: Spawner, visit: Visitor) 
     alice.hangs_up()
     expect(page.locator("#list-history tbody tr").first).to_contain_text("orphaned")
     expect(page.locator("#list-history tbody tr").first).to_contain_text("closed")
+    # In the browser's time, whatever the daemon's.
+    today = page.evaluate("new Date().toLocaleDateString('sv-SE')")
+    expect(row(page, "granted").get_by_role("cell").last).to_have_text(
+        re.compile(rf"^{today} \d\d:\d\d:\d\d\.\d{{3}}$")
+    )
+    row(page, "granted").get_by_role("link").click()
+    expect(page.locator("#lock section").last).to_contain_text(
+        re.compile(rf"{today} \d\d:\d\d:\d\d\.\d{{3}}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"), [("UTC", "2026-01-01 00:00:00.250"), ("America/New_York", "2025-12-31 19:00:00.250")]
+)
+def test_a_time_has_its_date(glockd: Spawner, visit: Visitor, zone: str, text: str) -> None:
+    page = live(visit(glockd(), timezone_id=zone))
+    assert page.evaluate("stamp(1767225600.25)") == text
 
 
 def test_without_history_the_page_says_how_to_have_one(glockd: Spawner, visit: Visitor) -> None:
@@ -315,9 +333,7 @@ def test_everything_can_be_done_from_the_keyboard(glockd: Spawner, visit: Visito
     for _ in range(30):  # once around: nothing traps the focus, and a list is one stop
         page.keyboard.press("Tab")
         seen.append(page.evaluate("(document.activeElement.textContent || document.activeElement.id).trim()"))
-        style = (
-            "getComputedStyle(document.activeElement.closest('tr') ?? document.activeElement).outlineStyle"
-        )
+        style = "getComputedStyle(document.activeElement.closest('tbody tr') ?? document.activeElement).outlineStyle"
         if seen[-1] and page.evaluate("document.activeElement !== document.body"):
             assert page.evaluate(style) != "none", seen[-1]
         if len(seen) > 1 and "Skip to the list" in seen[-1]:
@@ -357,6 +373,169 @@ def test_everything_can_be_done_from_the_keyboard(glockd: Spawner, visit: Visito
     page.keyboard.press("Escape")
     page.keyboard.press("3")
     expect(page.locator("#list-clients")).to_be_visible()
+
+
+def test_arrows_move_along_the_list_wherever_the_focus_is(glockd: Spawner, visit: Visitor) -> None:
+    daemon = glockd()
+    alice = daemon.stream()
+    takes(alice, [f"job-{number:02}" for number in range(60)])
+    page = live(visit(daemon))
+    expect(row(page, "job-00")).to_be_visible()
+
+    def is_on(name: str) -> None:
+        expect(page.get_by_role("link", name=name, exact=True)).to_be_focused()
+
+    assert page.evaluate("document.activeElement === document.body")
+    page.keyboard.press("ArrowDown")
+    is_on("job-00")
+    page.keyboard.press("ArrowDown")
+    is_on("job-01")
+    for elsewhere in (
+        page.get_by_role("button", name="Pause"),
+        page.get_by_role("link", name="History"),
+        page.get_by_role("button", name="Held for"),
+    ):
+        elsewhere.focus()
+        page.keyboard.press("ArrowUp")
+        is_on("job-01")  # where it was
+    search = page.get_by_role("searchbox", name="Search in lock names")
+    search.fill("job")
+    for key in ("ArrowLeft", "ArrowUp", "Home", "End"):
+        search.press(key)
+        expect(search).to_be_focused()  # it moves in the text
+    search.press("ArrowDown")
+    expect(page.locator("#list-locks a:focus")).to_have_count(1)
+
+    page.get_by_role("link", name="job-03").click()
+    expect(page.locator("#lock h2")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    is_on("job-03")  # whose details are open
+    page.keyboard.press("ArrowDown")
+    is_on("job-04")
+    page.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text("51\u201360 of those")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text("1\u201350 of those")).to_be_visible()
+    page.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Control+ArrowDown")
+    expect(page.get_by_role("button", name="Pause")).to_be_focused()
+
+
+def test_the_verbs_in_force_are_offered_and_no_other_word(glockd: Spawner, visit: Visitor) -> None:
+    page = live(visit(glockd("-dump=false", "-registry=false"), "#terminal"))
+    off = {b"d", b"sd", b"dump", b"who", b"iam", b"explain", b"history", b"find", b"kick", b"auth"}
+    wanted = [verb.syntax for verb in VERBS.values() if verb.word not in off]
+    expect(page.locator("#words code")).to_have_text(wanted)
+
+
+def test_arrows_bring_earlier_commands_back_wherever_the_focus_is(glockd: Spawner, visit: Visitor) -> None:
+    page = live(visit(glockd(), "#terminal"))
+    line = page.get_by_role("textbox", name="Command")
+    for said in ("g one", "g two"):
+        line.fill(said)
+        line.press("Enter")
+        expect(page.get_by_role("log")).to_contain_text(f"1 Lock Get Success: {said[2:]}")
+    page.get_by_role("button", name="Pause").focus()
+    for wanted in ("g two", "g one"):
+        page.keyboard.press("ArrowUp")
+        expect(line).to_have_value(wanted)
+        expect(line).to_be_focused()
+    log = page.get_by_role("log")
+    log.focus()
+    page.keyboard.press("ArrowUp")
+    expect(log).to_be_focused()  # which scrolls
+
+
+def names_in_order(page: Page, *names: str) -> None:
+    expect(page.locator("#list-locks tbody td:first-child")).to_have_text([*names])
+
+
+def test_locks_are_sorted_by_name_age_and_waiters(glockd: Spawner, visit: Visitor) -> None:
+    daemon = glockd()
+    alice, *others = (daemon.stream() for _ in range(4))
+    for name in ("job-10", "job-9", "apple"):
+        alice.says(f"g {name}").hears(f"1 Lock Get Success: {name}")
+    for client, name in zip(others, ("job-9", "job-9", "apple"), strict=True):
+        client.says(f"wait inf {name}")
+    page = live(visit(daemon))
+    expect(shown(page, "waiting")).to_have_text("3")
+    names_in_order(page, "job-10", "job-9", "apple")
+    head = page.get_by_role("columnheader", name="Lock")
+    for direction, names in (
+        ("ascending", ("apple", "job-9", "job-10")),
+        ("descending", ("job-10", "job-9", "apple")),
+    ):
+        page.get_by_role("button", name="Lock", exact=True).click()
+        expect(head).to_have_attribute("aria-sort", direction)
+        names_in_order(page, *names)
+    waiting = page.get_by_role("button", name="Waiting", exact=True)
+    waiting.press("Enter")
+    names_in_order(page, "job-9", "apple", "job-10")
+    expect(head).not_to_have_attribute("aria-sort", re.compile(""))
+    expect(waiting).to_be_focused()
+    waiting.press("Enter")
+    names_in_order(page, "job-10", "apple", "job-9")
+    waiting.press("Enter")
+    names_in_order(page, "job-10", "job-9", "apple")  # as the daemon has them
+
+    # Handed over, it stands where it stood but is held for the shortest time.
+    alice.says("r job-9").hears("1 Lock Release Success: job-9")
+    page.get_by_role("button", name="Held for").click()
+    expect(page.locator("#list-locks tbody tr").last).to_contain_text("job-9")
+    page.get_by_role("button", name="Held for").click()
+    expect(page.locator("#list-locks tbody tr").first).to_contain_text("job-9")
+
+
+def test_sorting_costs_the_daemon_a_page_and_says_what_it_sorts(glockd: Spawner, visit: Visitor) -> None:
+    daemon = glockd()
+    alice = daemon.stream()
+    takes(alice, [f"job-{number:04}" for number in range(1200)])
+    page = live(visit(daemon))
+    expect(page.get_by_text("1\u201350 of 1,200")).to_be_visible()
+    listen = "window.found = []; const ask = wire.ask;"
+    listen += (
+        "wire.ask = (line, ...more) => { found.push(line); return ask.call(wire, line, ...more); }; null"
+    )
+    page.evaluate(listen)
+    for _ in range(2):
+        page.get_by_role("button", name="Lock", exact=True).click()
+    expect(page.get_by_text("1\u2013500 of 1,200, sorted among themselves")).to_be_visible()
+    expect(page.locator("#list-locks tbody tr").first).to_contain_text("job-0499")
+    page.get_by_role("button", name="On").click()
+    expect(page.get_by_text("501\u20131,000 of 1,200, sorted among themselves")).to_be_visible()
+    expect(page.locator("#list-locks tbody tr").first).to_contain_text("job-0999")
+    asked = {line for line in page.evaluate("found") if line.startswith("find exclusive")}
+    assert asked == {"find exclusive 0 500 ", "find exclusive 500 500 "}
+    page.get_by_role("button", name="Lock", exact=True).click()
+    expect(page.get_by_text("1\u201350 of 1,200")).to_be_visible()
+
+
+def test_a_pool_without_a_holder_and_who_has_no_connection_are_shown(glockd: Spawner, visit: Visitor) -> None:
+    page = live(visit(glockd()))
+    page.get_by_role("button", name="Pause").click()
+    owner = (
+        "{address: 'rest:1', name: null, transport: null, mode: 'unit', seconds: 5, token: 7, lease: null}"
+    )
+    pool = "name, table: 'items', holders: 0, holder: null, waiters: 1, waited: 3"
+    page.evaluate(
+        f"lists.locks.page = {{next: null, total: 3, entries: [{{{pool.replace('name', 'name: `jobs`', 1)}}},"
+        f"{{{pool.replace('name', 'name: `held`', 1)}, holder: {owner}, holders: 2}}]}}; lists.locks.draw()"
+    )
+    cells = row(page, "jobs").get_by_role("cell")
+    expect(cells).to_have_text(["jobs", "nobody (items)", "", "1"])
+    expect(row(page, "held").get_by_role("cell").nth(1)).to_have_text("rest:1 (items) and 1 more")
+    page.get_by_role("button", name="Held for").click()  # asks anew: nobody holds anything
+    expect(page.get_by_text("No exclusive locks are held.")).to_be_visible()
+    found = f"{{name: 'jobs', exclusive: {{holders: [], waiters: []}}, items: {{holders: [{owner}], waiters: []}}}}"
+    assert page.evaluate(f"used({found}).map(([kind]) => titles(kind))") == [
+        ["Held by, among items", "Waiting, among items, next first"]
+    ]
+    assert (
+        page.evaluate(f"holders('Held by', [{owner}]).textContent")
+        == "Held byrest:15 sno connection · token 7"
+    )
 
 
 def test_the_focus_stays_where_it_is_when_the_list_changes(glockd: Spawner, visit: Visitor) -> None:
@@ -430,6 +609,7 @@ def test_the_page_comes_back_with_the_daemon(visit: Visitor, tmp_path: Path) -> 
         page.get_by_role("textbox", name="Command").fill("g job")
         page.keyboard.press("Enter")
         expect(page.get_by_role("log")).to_contain_text("1 Lock Get Success: job")
+        page.evaluate("Math.random = () => 1e6")  # its next attempt by itself is hours away
     expect(page.locator("#state")).to_have_text("no connection to the daemon")
     expect(page.locator("#aside")).to_have_text(re.compile(r"next attempt in \d+ s"))
     expect(page.get_by_role("log")).to_contain_text("and with it every lock that it held")
@@ -441,6 +621,42 @@ def test_the_page_comes_back_with_the_daemon(visit: Visitor, tmp_path: Path) -> 
         page.keyboard.press("Enter")
         expect(page.get_by_role("log")).to_contain_text("1 Lock Get Success: again")
         page.close()
+
+
+def test_a_daemon_that_says_nothing_is_not_called_live(glockd: Spawner, visit: Visitor) -> None:
+    daemon = glockd()
+    page = live(visit(daemon))
+    page.evaluate(
+        "new MutationObserver(() => { window.silence ??= performance.now() - wire.heard; window.first ??= wire; })"
+        ".observe($('state'), { childList: true })"
+    )
+    daemon.gets(signal.SIGSTOP)
+    try:
+        expect(page.locator("#state")).to_have_text("no answer")
+        expect(page.locator("#aside")).to_have_text(re.compile(r"for \d+ s"))
+        assert 2000 < page.evaluate("silence") < at_most(3) * 1000
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("#state")).to_have_text("paused")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#state")).to_have_text("no answer")
+    finally:
+        daemon.gets(signal.SIGCONT)
+    live(page)
+    assert page.evaluate("first === wire")  # it was there all the time
+    daemon.stream().says("g job").hears("1 Lock Get Success: job")
+    expect(row(page, "job")).to_be_visible()
+
+
+def test_a_page_that_asks_rarely_is_live_all_the_same(glockd: Spawner, visit: Visitor) -> None:
+    """Behind answers that cost much it pauses for long; what is heard between is of no less worth."""
+    daemon = glockd()
+    page = live(visit(daemon))
+    seen = "window.seen = []; new MutationObserver(() => seen.push($('state').textContent))"
+    page.evaluate(seen + ".observe($('state'), { childList: true })")
+    page.evaluate("schedule = (delay) => {}")
+    page.wait_for_function("() => wire.asked.get('ping') >= 2")
+    assert page.evaluate("seen") == []
+    live(page)
 
 
 @pytest.fixture
@@ -472,6 +688,96 @@ def test_the_secret_is_asked_for_and_kept_in_memory(glockd: Spawner, visit: Visi
     expect(page.get_by_role("log")).to_contain_text("1 Lock Get Success: job")
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
     assert "sesame" not in page.content()
+
+
+def unlocked(page: Page) -> Page:
+    page.get_by_label("Secret", exact=True).fill("open sesame")
+    page.keyboard.press("Enter")
+    return live(page)
+
+
+def test_a_client_is_kicked_from_the_page(glockd: Spawner, visit: Visitor, secret: str) -> None:
+    daemon = glockd("-auth-file", secret, "-admin")
+    alice, bob = daemon.stream(), daemon.stream()
+    for client in (alice, bob):
+        client.says("auth open sesame").hears("1 ok")
+    alice.says("iam importer").hears("1 ok")
+    alice.says("g job").hears("1 Lock Get Success: job")
+    bob.says("wait inf job")
+    page = unlocked(visit(daemon))
+    row(page, "job").get_by_role("link").click()
+    page.locator("#lock").get_by_role("link", name="importer").first.click()
+    detail = page.get_by_role("complementary", name="Client")
+    dialog = page.get_by_role("alertdialog", name="Kick this client?")
+
+    detail.get_by_role("button", name="Kick").click()
+    expect(dialog).to_contain_text(f"importer, {alice.address}")
+    expect(dialog).to_contain_text("It loses 1 lock, free for others at once.")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Enter")  # what is safe
+    expect(dialog).to_be_hidden()
+    expect(detail.get_by_role("button", name="Kick")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    alice.says("ping").hears("1 pong")
+
+    detail.get_by_role("button", name="Kick").click()
+    dialog.get_by_role("button", name="Kick").click()
+    bob.hears("1 Lock Get Success: job")
+    alice.is_hung_up_on()
+    expect(detail.get_by_role("status")).to_have_text("Kicked.")
+    expect(detail).to_contain_text("It is gone, and its locks are free.")
+    expect(detail.get_by_role("button", name="Kick")).to_be_hidden()
+    expect(detail.get_by_role("heading", level=2)).to_be_focused()
+
+
+def test_what_stands_against_a_kick_is_told(
+    glockd: Spawner, visit: Visitor, tmp_path: Path, secret: str
+) -> None:
+    config = tmp_path / "glockd.toml"
+    config.write_text(f'admin = true\nauth_file = "{secret}"\n')
+    daemon = glockd("-config", str(config))
+    alice = daemon.stream()
+    alice.says("auth open sesame").hears("1 ok")
+    page = unlocked(visit(daemon, f"#client/{alice.address}"))
+    detail = page.get_by_role("complementary", name="Client")
+    dialog = page.get_by_role("alertdialog", name="Kick this client?")
+
+    detail.get_by_role("button", name="Kick").click()
+    expect(dialog).to_contain_text("It holds nothing.")
+    config.write_text(f'auth_file = "{secret}"\n')
+    daemon.gets(signal.SIGHUP).logs("reloaded")
+    dialog.get_by_role("button", name="Kick").click()
+    expect(detail.get_by_role("status")).to_have_text("The daemon does not allow it any more.")
+    alice.says("ping").hears("1 pong")
+
+    config.write_text(f'admin = true\nauth_file = "{secret}"\n')
+    daemon.gets(signal.SIGHUP)
+    wait_until(lambda: daemon.stderr.count("reloaded") == 2)
+    detail.get_by_role("button", name="Kick").click()
+    alice.hangs_up()
+    expect(detail).to_contain_text("It is gone")
+    dialog.get_by_role("button", name="Kick").click()
+    expect(detail.get_by_role("status")).to_have_text("It was gone already.")
+
+
+@pytest.mark.parametrize("flags", [(), ("-admin",), ("-auth-file",), ("-auth-file", "-admin")])
+def test_kicking_is_offered_only_where_it_is_allowed(
+    glockd: Spawner, visit: Visitor, secret: str, flags: tuple[str, ...]
+) -> None:
+    daemon = glockd(*(f"{flag}={secret}" if flag == "-auth-file" else flag for flag in flags))
+    alice = daemon.stream()
+    alice.says("auth open sesame").hears("1 ok")
+    page = visit(daemon, f"#client/{alice.address}")
+    page = unlocked(page) if "-auth-file" in flags else live(page)
+    detail = page.get_by_role("complementary", name="Client")
+    expect(detail).to_contain_text("It holds nothing.")
+    expect(detail.get_by_role("button", name="Kick")).to_be_visible(visible=len(flags) == 2)
+    page.evaluate("location.hash = clientLink(mine)")
+    expect(detail).to_contain_text("websocket")
+    expect(detail.get_by_role("button", name="Kick")).to_be_hidden()  # its own branch
 
 
 def test_nobody_is_asked_anything_while_nobody_looks(glockd: Spawner, visit: Visitor) -> None:

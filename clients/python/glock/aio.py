@@ -180,7 +180,7 @@ class AsyncClient(Servers[AsyncConnections]):
     async def kick(self, session: Name) -> int:
         """End a session, by its address, or all of a registered name.
 
-        Only on the Unix socket, and with `-admin`.
+        Only with `-admin`: on the Unix socket, or on a websocket with a secret.
         """
         raw = encode(session, "session")
         return sum(await self._ask_all(None, lambda talk: questions.kick(talk, raw)))

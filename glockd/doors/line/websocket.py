@@ -19,6 +19,7 @@ from glockd.doors.line.connection import Connection, Way
 from glockd.doors.line.wire.language import HANDSHAKE_TOO_LONG, NO_PROXY, TOO_MANY_CONNECTIONS
 from glockd.doors.line.wire.messages import MessageConversation
 from glockd.net import proxy
+from glockd.net.guard import is_own_page
 from glockd.net.peer import how_it_ended
 from glockd.net.sweep import TICK
 from glockd.service import Service
@@ -256,8 +257,14 @@ class WebSocketProtocol(Connection):
             session = Session(way.address(self), way.kind, service.now())
             service.admit(session, self)
             self.session = session
+            headers = request.headers
             self.talk = MessageConversation(
-                service.state, session, service.policy, service.outbox, way.vocabulary
+                service.state,
+                session,
+                service.policy,
+                service.outbox,
+                way.vocabulary,
+                own_page=is_own_page(headers.get_all("Origin"), headers.get_all("Host")),
             )
             self._traffic.connections += 1
         if protocol.close_expected():

@@ -7,8 +7,10 @@ function open(kind, title) {
   const box = $(kind);
   const heading = make("h2", { tabIndex: -1, textContent: title });
   const body = make("div", {});
-  box.replaceChildren(make("div", { className: "top" }, heading,
-    make("button", { type: "button", textContent: "Close", onclick: close })), body);
+  box.kick = make("button", { type: "button", className: "danger", textContent: "Kick …", hidden: true });
+  box.said = make("p", { className: "said", role: "status" });
+  box.replaceChildren(make("div", { className: "top" }, heading, box.kick,
+    make("button", { type: "button", textContent: "Close", onclick: close })), box.said, body);
   box.body = body;
   box.hidden = false;
   box.parentNode.classList.add("open");
@@ -49,14 +51,23 @@ function second(...parts) {
 
 function holders(title, holds) {
   return block(title, holds.length, holds.slice(0, SHOWN).map((hold) => make("li", { className: "one" }, who(hold), aged(hold.seconds),
-    second(hold.transport, `token ${hold.token}`, hold.lease === null ? "" : make("span", {}, "lease ends in ", aged(hold.lease, -1))))));
+    second(carrier(hold), `token ${hold.token}`, hold.lease === null ? "" : make("span", {}, "lease ends in ", aged(hold.lease, -1))))));
 }
 
 function waiters(title, waits) {
-  const mode = (wait) => wait.mode === "write" ? "" : wait.mode === "read" ? "as a reader" : wait.limit === null ? "" : `if fewer than ${number(wait.limit)} hold it`;
+  const mode = (wait) => wait.mode === "read" ? "as a reader" : wait.limit === null ? "" : `if fewer than ${number(wait.limit)} hold it`;
   return block(title, waits.length, waits.slice(0, SHOWN).map((wait) => make("li", { className: "one" },
     make("span", {}, make("span", { className: "quiet", textContent: `${wait.place}. ` }), who(wait)), aged(wait.seconds, 1, "wait"),
-    second(wait.transport, mode(wait), wait.timeout === null ? "" : make("span", {}, "gives up in ", aged(wait.timeout, -1))))));
+    second(carrier(wait), mode(wait), wait.timeout === null ? "" : make("span", {}, "gives up in ", aged(wait.timeout, -1))))));
+}
+
+// The namespaces in which somebody holds a name or waits for it.
+const used = (found) => Object.entries(found).filter(([, table]) => table.holders?.length || table.waiters?.length);
+
+function titles(kind, readers) {
+  if (kind === "exclusive") return [readers ? "Held by readers" : "Held by", "Waiting, next first"];
+  if (kind === "shared") return ["Shared by", "Waiting for a share, next first"];
+  return [`Held by, among ${kind}`, `Waiting, among ${kind}, next first`];
 }
 
 async function explain(name, forced = false) {
@@ -67,7 +78,7 @@ async function explain(name, forced = false) {
   }
   let answer = await wire.ask("explain " + name);
   let found = parse(answer);
-  if (/\\x[89a-f]/.test(name) && found && !found.exclusive.holders.length && !found.shared.holders.length) {
+  if (/\\x[89a-f]/.test(name) && found && !used(found).length) {
     answer = await wire.ask(unescaped("explain " + name));
     found = parse(answer);
   }
@@ -82,18 +93,17 @@ async function explain(name, forced = false) {
   if (!found) {
     parts.push(make("p", { className: "empty" }, ...off("who holds what")));
   } else {
-    const { exclusive, shared } = found;
-    const readers = exclusive.holders[0]?.mode === "read";
-    if (exclusive.holders.length) parts.push(holders(readers ? "Held by readers" : "Held by", exclusive.holders));
-    if (exclusive.waiters.length) parts.push(waiters("Waiting, next first", exclusive.waiters));
-    if (shared.holders.length) parts.push(holders("Shared by", shared.holders));
-    if (shared.waiters.length) parts.push(waiters("Waiting for a share, next first", shared.waiters));
+    for (const [kind, table] of used(found)) {
+      const [held, waited] = titles(kind, table.holders[0]?.mode === "read");
+      if (table.holders.length) parts.push(holders(held, table.holders));
+      if (table.waiters.length) parts.push(waiters(waited, table.waiters));
+    }
     if (!parts.length) parts.push(make("section", { className: "quiet", textContent: "Nobody holds it now." }));
   }
   if (events.length) {
     parts.push(block("Lately", events.length, events.map((event) => make("li", { className: "one" },
-      make("span", {}, `${event.event} `, who(event)), make("span", { className: "quiet", textContent: clock(event.time) }),
-      event.waited || event.held || event.detail ? second(event.waited ? `waited ${brief(event.waited)}` : "", event.held ? `held ${brief(event.held)}` : "", event.detail) : ""))));
+      make("span", {}, `${event.event} `, who(event)),
+      second(stamp(event.time), event.waited ? `waited ${brief(event.waited)}` : "", event.held ? `held ${brief(event.held)}` : "", event.detail)))));
   }
   if (heavy) {
     parts.push(make("section", {}, make("span", { className: "quiet", textContent: `So many that this is as of ${clock(Date.now() / 1000)}. ` }),
@@ -123,6 +133,7 @@ async function portray(address) {
   }
   const held = session ? await collect("held", 0, address, valid) : null;
   if (!valid()) return;
+  offerKick(session);
   if (!session) {
     fill($("client"), [make("section", { className: "quiet", textContent: inForce.includes("find") ? "It is gone, and its locks are free." : "The daemon does not tell." })]);
     return;
@@ -130,10 +141,10 @@ async function portray(address) {
   const locks = held.entries.map((lock) => make("li", { className: "one" },
     make("a", { className: "mono", href: lockLink(lock.name), textContent: visible(lock.name) }), aged(lock.holder.seconds),
     lock.holder.mode === "write" && !lock.waiters && lock.holder.lease === null ? "" : second(
-      { write: "", read: "as a reader", shared: "shared" }[lock.holder.mode],
+      { write: "", read: "as a reader", shared: "shared", unit: "a unit" }[lock.holder.mode],
       lock.waiters ? make("span", { className: "wait", textContent: `${number(lock.waiters)} waiting` }) : "",
       lock.holder.lease === null ? "" : make("span", {}, "lease ends in ", aged(lock.holder.lease, -1)))));
-  const about = [["Registered name", session.name === null ? "none" : visible(session.name)], ["Connection", session.transport]]
+  const about = [["Registered name", session.name === null ? "none" : visible(session.name)], ["Connection", session.transport ?? "none"]]
     .map(([key, value]) => make("li", { className: "one" }, make("span", { className: "quiet", textContent: key }), value));
   about.push(make("li", { className: "one" }, make("span", { className: "quiet", textContent: "Connected for" }), aged(session.seconds)));
   const parts = [make("section", {}, make("ol", {}, ...about))];

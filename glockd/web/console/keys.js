@@ -15,6 +15,10 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return;
   }
+  if (moves(event, typing)) {
+    event.preventDefault();
+    return;
+  }
   if (typing || !$("single").checked) return;
   if (event.key === "/") {
     (view === "terminal" || view === "commands" ? (location.hash = "#terminal", $("line")) : lists[view].input).focus();
@@ -29,4 +33,18 @@ document.addEventListener("keydown", (event) => {
   }
   event.preventDefault();
 });
+
+// Arrows move along the list wherever the focus is, but in a text and where something scrolls.
+function moves({ key, shiftKey, target }, typing) {
+  if (shiftKey) return false;
+  if (view === "terminal") {
+    const by = { ArrowUp: -1, ArrowDown: 1 }[key];
+    if (!by || target.id === "log" || (typing && target.id !== "line")) return false;
+    recall(by);
+    return true;
+  }
+  if (typing && !(target.type === "search" && key === "ArrowDown")) return false;
+  return lists[view]?.step(key) ?? false;
+}
+
 $("help").onclick = () => $("keys").showModal();

@@ -26,7 +26,8 @@ function connect() {
 async function greet(link) {
   const [help, now, me] = await Promise.all([link.ask("help"), link.ask("version"), link.ask("me")]);
   secret.rejected = false;
-  inForce = help.trim().split(" ").slice(1);
+  const words = help.trim().split(" ");
+  inForce = words.slice(1, 1 + Number(words[0])); // behind them are words for people
   mine = me.split(" ")[1];
   const found = now.trim().replace(/^1 glockd /, "");
   version ??= found;
@@ -58,6 +59,21 @@ function lose(error) {
   retryTimer = setTimeout(() => document.hidden || connect(), pause);
 }
 
+// Whoever answers nothing is not called live, long before the connection is given up.
+function doubt() {
+  const link = document.body.dataset.link;
+  if (!wire || paused || document.hidden || (link !== "live" && link !== "silent")) return;
+  const silence = performance.now() - wire.heard;
+  if (silence > CALM && !wire.pending.length) wire.ask("ping").catch(bear);
+  if (silence > DOUBT) {
+    if (link === "live") show("silent", "no answer");
+    put($("aside"), `for ${duration(silence / 1000)}`);
+  } else if (link === "silent") {
+    show("live", "live");
+    schedule(0);
+  }
+}
+
 function countDown() {
   if (document.body.dataset.link !== "lost" || wire) return;
   put($("aside"), `next attempt in ${Math.max(1, Math.ceil((retryAt - performance.now()) / 1000))} s`);
@@ -86,6 +102,8 @@ addEventListener("online", () => { if (document.body.dataset.link === "lost") co
 document.addEventListener("visibilitychange", () => {
   clearTimeout(pollTimer);
   if (document.hidden) return;
-  if (wire) schedule(0);
-  else if (document.body.dataset.link === "lost") connect();
+  if (document.body.dataset.link === "lost" && !wire) connect();
+  if (!wire) return;
+  wire.heard = performance.now(); // nothing was asked meanwhile
+  schedule(0);
 });

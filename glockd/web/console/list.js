@@ -17,6 +17,8 @@ async function collect(what, begin, text, valid, most = PAGE) {
   return { entries, next, total };
 }
 
+const COLLATOR = new Intl.Collator("en", { numeric: true });
+
 class List {
   constructor({ id, title, columns, key, link, empty, search, newest = false }) {
     Object.assign(this, { id, columns, key, link, empty, newest });
@@ -24,10 +26,12 @@ class List {
     this.text = "";
     this.rows = [];
     this.box = $("list-" + id);
-    const heads = columns.map(({ head, css = "" }) => make("th", { className: css, textContent: head, role: "columnheader", scope: "col" }));
+    this.order = null; // which column it is sorted by, and which way; null: as the daemon gives it
+    this.heads = columns.map((column) => this.head(column));
     this.body = make("tbody", { role: "rowgroup" });
     this.table = make("table", { className: "stack", role: "table", ariaLabel: title },
-      make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)), this.body);
+      make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...this.heads)), this.body);
+    this.table.classList.toggle("sortable", columns.some(({ sort }) => sort));
     this.note = make("p", { className: "empty" });
     this.where = make("span", { className: "quiet" });
     this.back = make("button", { type: "button", textContent: "‹ Back", disabled: true, onclick: () => this.move(-1) });
@@ -36,7 +40,6 @@ class List {
     this.first = first;
     this.pager = make("div", { className: "pager" }, this.where, make("span", { className: "grow" }), first, this.back, this.on);
     this.box.append(this.table, this.note, this.pager);
-    this.table.addEventListener("keydown", (event) => this.key_down(event));
     this.input = $(search);
     this.input.form.addEventListener("submit", (event) => { event.preventDefault(); this.find(); });
     this.input.addEventListener("input", () => {
@@ -44,6 +47,33 @@ class List {
       this.typing = setTimeout(() => this.find(), 200);
     });
     this.restart(false);
+  }
+
+  head(column) {
+    const { head, css = "", small = "", sort } = column;
+    const node = make("th", { className: `${css} ${small}`, role: "columnheader", scope: "col" });
+    node.append(sort ? make("button", { type: "button", textContent: head, onclick: () => this.sort(column) }) : head);
+    return node;
+  }
+
+  // By a column, then the other way round, then as the daemon gives it. What is most is what is looked for.
+  sort(column) {
+    const turned = this.order?.column === column ? this.order.turned : null;
+    this.order = turned ? null : { column, turned: turned === false };
+    this.columns.forEach((one, place) => {
+      if (this.order?.column !== one) return this.heads[place].removeAttribute("aria-sort");
+      this.heads[place].setAttribute("aria-sort", (one.css ?? "").includes("num") === this.order.turned ? "ascending" : "descending");
+    });
+    this.restart();
+  }
+
+  sorted(entries) {
+    if (!this.order) return entries;
+    const { column: { sort }, turned } = this.order;
+    const compare = (one, other) => typeof one === "number" ? other - one : COLLATOR.compare(one, other);
+    const [known, unknown] = [true, false].map((yes) => entries.filter((entry) => (sort(entry) !== undefined) === yes));
+    known.sort((one, other) => (turned ? -1 : 1) * compare(sort(one), sort(other)));
+    return [...known, ...unknown];
   }
 
   find() {
@@ -88,7 +118,8 @@ class List {
   async refresh() {
     const serial = this.serial;
     put(this.where, this.page ? this.where.textContent : "looking …");
-    const page = await collect(this.what, this.starts.at(-1), this.text, () => serial === this.serial);
+    const most = this.order ? SORTED : PAGE;
+    const page = await collect(this.what, this.starts.at(-1), this.text, () => serial === this.serial, most);
     if (serial !== this.serial) return;
     if (page && !page.entries.length && this.starts.length > 1) return this.move(-1); // what was here is gone
     this.page = page;
@@ -96,7 +127,8 @@ class List {
   }
 
   draw() {
-    const { entries, next, total } = this.page ?? { entries: [], next: null, total: 0 };
+    const { next, total } = this.page ?? { next: null, total: 0 };
+    const entries = this.sorted(this.page?.entries ?? []);
     const focused = this.rows.find((row) => row.node.contains(document.activeElement));
     const key = focused?.key;
     while (this.rows.length > entries.length) this.rows.pop().node.remove();
@@ -116,7 +148,8 @@ class List {
     if (!entries.length) this.note.replaceChildren(...this.empty(this.page, this.text, this.what));
     const begin = this.counts.at(-1);
     const some = entries.length ? `${number(begin + 1)}–${number(begin + entries.length)}` : "none";
-    put(this.where, this.text ? `${some} of those with “${this.text}”, among ${number(total)}` : `${some} of ${number(total)}`);
+    const parts = this.starts.length > 1 || next !== null ? ", sorted among themselves" : "";
+    put(this.where, (this.text ? `${some} of those with “${this.text}”, among ${number(total)}` : `${some} of ${number(total)}`) + (this.order ? parts : ""));
     this.pager.hidden = !this.page || (!entries.length && !this.text);
     this.first.hidden = this.back.hidden = this.on.hidden = this.starts.length < 2 && next === null;
     this.back.disabled = this.first.disabled = this.starts.length < 2;
@@ -141,20 +174,21 @@ class List {
     }
   }
 
-  key_down(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
-    const at = this.rows.findIndex((row) => row.anchor === event.target);
-    if (at < 0) return;
-    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: this.rows.length - 1 }[event.key];
-    if (to !== undefined) {
-      const row = this.rows[Math.min(this.rows.length - 1, Math.max(0, to))];
-      this.rows.forEach((one) => { one.anchor.tabIndex = one === row ? 0 : -1; });
-      row.anchor.focus();
-    } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-      this.move(event.key === "ArrowLeft" ? -1 : 1);
-    } else {
-      return;
+  // A key that moves along the list, from wherever the focus is: back to the row it was on, if it is none; whether it is one.
+  step(key) {
+    if (key === "ArrowLeft" || key === "ArrowRight") {
+      this.move(key === "ArrowLeft" ? -1 : 1);
+      return true;
     }
-    event.preventDefault();
+    const end = this.rows.length - 1;
+    const at = this.rows.findIndex((row) => row.anchor === document.activeElement);
+    const open = this.rows.findIndex((row) => row.node.hasAttribute("aria-current"));
+    const left = open >= 0 ? open : this.rows.findIndex((row) => row.anchor.tabIndex === 0);
+    const to = { ArrowUp: at < 0 ? left : at - 1, ArrowDown: at < 0 ? left : at + 1, Home: 0, End: end }[key];
+    if (to === undefined || end < 0) return false;
+    const row = this.rows[Math.min(end, Math.max(0, to))];
+    this.rows.forEach((one) => { one.anchor.tabIndex = one === row ? 0 : -1; });
+    row.anchor.focus();
+    return true;
   }
 }

@@ -1,13 +1,17 @@
 const off = (what) => [make("span", {}, `The daemon does not tell ${what}: it was started with `, make("code", { textContent: "-dump=false" }), ".")];
 
+// What is to be said of a lock beside its holder: whose namespace it is in, if not everybody's.
+const aside = (table, mode) => table !== "exclusive" ? ` (${table})` : mode === "read" ? " (reader)" : "";
+
 const lockColumns = [
-  { head: "Lock", css: "mono", fill: (node, lock) => { put(node, visible(lock.name)); node.title = visible(lock.name); } },
+  { head: "Lock", css: "mono", sort: (lock) => lock.name, fill: (node, lock) => { put(node, visible(lock.name)); node.title = visible(lock.name); } },
   { head: "Holder", css: "w-who", small: "second", fill: (node, lock) => {
     const more = lock.holders > 1 ? ` and ${number(lock.holders - 1)} more` : "";
-    put(node, label(lock.holder) + (lock.holder.mode === "read" ? " (reader)" : "") + more);
+    // A pool may be waited for without a unit in it.
+    put(node, (lock.holder ? label(lock.holder) : "nobody") + aside(lock.table, lock.holder?.mode) + more);
   } },
-  { head: "Held for", css: "num w-age", small: "third", fill: (node, lock) => age(node, lock.holder.seconds) },
-  { head: "Waiting", css: "num wait w-small", fill: (node, lock) => put(node, lock.waiters ? number(lock.waiters) : "") },
+  { head: "Held for", css: "num w-age", small: "third", sort: (lock) => lock.holder?.seconds, fill: (node, lock) => age(node, lock.holder?.seconds) },
+  { head: "Waiting", css: "num wait w-small", sort: (lock) => lock.waiters, fill: (node, lock) => put(node, lock.waiters ? number(lock.waiters) : "") },
 ];
 
 const lists = {
@@ -24,11 +28,11 @@ const lists = {
     link: (session) => clientLink(session.address),
     empty: (page, text) => page ? [`No client has “${text}” in its address or name.`] : off("its clients"),
     columns: [
-      { head: "Client", fill: (node, one) => put(node, label(one) + (one.address === mine ? " (this page)" : "")) },
+      { head: "Client", sort: label, fill: (node, one) => put(node, label(one) + (one.address === mine ? " (this page)" : "")) },
       { head: "Address", css: "quiet w-mid", small: "second", fill: (node, one) => put(node, one.name === null ? "" : one.address) },
-      { head: "By", css: "quiet w-age", small: "third", fill: (node, one) => put(node, one.transport) },
-      { head: "Connected", css: "num w-age", small: "hide", fill: (node, one) => age(node, one.seconds) },
-      { head: "Holds", css: "num w-small", small: "hide", fill: (node, one) => put(node, one.holds ? number(one.holds) : "") },
+      { head: "By", css: "quiet w-age", small: "third", fill: (node, one) => put(node, carrier(one)) },
+      { head: "Connected", css: "num w-age", small: "hide", sort: (one) => one.seconds, fill: (node, one) => age(node, one.seconds) },
+      { head: "Holds", css: "num w-small", small: "hide", sort: (one) => one.holds, fill: (node, one) => put(node, one.holds ? number(one.holds) : "") },
       { head: "Waits for", css: "mono wait", small: "wide", fill: (node, one) => put(node, one.waits.map((wait) => visible(wait.name)).join(", ")) },
     ],
   }),
@@ -42,20 +46,14 @@ const lists = {
     columns: [
       { head: "Lock", css: "mono", fill: (node, event) => { put(node, visible(event.lock)); node.title = visible(event.lock); } },
       { head: "Event", css: "w-mid", fill: (node, event) => {
-        put(node, event.event + (event.table === "shared" ? " (shared)" : event.mode === "read" ? " (reader)" : ""));
+        put(node, event.event + aside(event.table, event.mode));
         node.classList.toggle("wait", ["orphaned", "expired", "timed out", "refused", "kicked"].includes(event.event));
       } },
       { head: "Client", css: "w-mid", small: "second", fill: (node, event) => put(node, label(event)) },
-      { head: "Waited", css: "num w-small", small: "hide", fill: (node, event) => put(node, event.waited ? brief(event.waited) : "") },
+      { head: "Waited", css: "num w-small", small: "hide rare", fill: (node, event) => put(node, event.waited ? brief(event.waited) : "") },
       { head: "Held", css: "num w-age", small: "hide", fill: (node, event) => put(node, event.held || /released|orphaned|expired|kicked/.test(event.event) && event.token ? brief(event.held) : "") },
-      { head: "Detail", css: "quiet", small: "hide", fill: (node, event) => { put(node, event.detail); node.title = event.detail; } },
-      { head: "Time", css: "num w-time", small: "third", fill: (node, event) => put(node, clock(event.time)) },
+      { head: "Detail", css: "quiet", small: "hide rare", fill: (node, event) => { put(node, event.detail); node.title = event.detail; } },
+      { head: "Time", css: "num w-time", small: "third", fill: (node, event) => put(node, stamp(event.time)) },
     ],
   }),
 };
-
-function clock(seconds) {
-  const time = new Date(seconds * 1000);
-  const text = time.toLocaleTimeString("en-GB") + "." + String(time.getMilliseconds()).padStart(3, "0");
-  return time.toDateString() === new Date().toDateString() ? text : `${time.toLocaleDateString("en-CA")} ${text.slice(0, 8)}`;
-}

@@ -16,6 +16,7 @@ function visible(name) {
 
 const lockLink = (name) => "#lock/" + encodeURIComponent(name);
 const clientLink = (address) => "#client/" + encodeURIComponent(address);
+const carrier = (session) => session.transport ?? "no connection";
 const label = (session) => session.name === null ? session.address : visible(session.name);
 
 // Names that are no UTF-8 come as backslash escapes; this is what they stand for.

@@ -21,7 +21,7 @@ async function poll() {
       await refresh();
     }
   } catch (error) {
-    if (!(error instanceof Lost || error instanceof Refused)) throw error;
+    bear(error);
   } finally {
     polling = false;
     if (document.body.dataset.link === "live") {
@@ -37,7 +37,7 @@ function look() {
   clearTimeout(pollTimer);
   if (paused) {
     again = false;
-    refresh().catch((error) => { if (!(error instanceof Lost || error instanceof Refused)) throw error; });
+    refresh().catch(bear);
   } else {
     poll();
   }
@@ -47,9 +47,10 @@ $("pause").onclick = () => {
   paused = !paused;
   $("pause").setAttribute("aria-pressed", paused);
   put($("pause"), paused ? "Go on" : "Pause");
-  if (document.body.dataset.link === "live") show("live", paused ? "paused" : "live");
+  if (["live", "silent"].includes(document.body.dataset.link)) show("live", paused ? "paused" : "live");
   if (!paused) {
     previous = null;
+    if (wire) wire.heard = performance.now(); // nothing was asked meanwhile
     schedule(0);
   }
 };

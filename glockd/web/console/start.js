@@ -1,3 +1,4 @@
 setInterval(() => { tick(); countDown(); }, 1000);
+setInterval(doubt, 250);
 route();
 connect();

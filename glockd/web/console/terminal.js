@@ -77,7 +77,7 @@ async function say(line) {
     if (text === "") print("(an empty answer: no such command, or nothing to list)", "note");
     else print(pretty(text), text.startsWith("0 ") ? "no" : "");
   } catch (error) {
-    if (!(error instanceof Lost || error instanceof Refused)) throw error;
+    bear(error);
     print("Not sent, or not answered: there is no connection.", "note no");
   } finally {
     waits();
@@ -100,12 +100,15 @@ $("prompt").addEventListener("submit", (event) => {
     say(line);
   }
 });
+// Earlier lines, and back.
+function recall(by) {
+  recalled = Math.min(typed.length, Math.max(0, recalled + by));
+  $("line").value = typed[recalled] ?? "";
+  $("line").focus();
+}
+
 $("line").addEventListener("keydown", (event) => {
-  if (event.key === "ArrowUp" || event.key === "ArrowDown") {
-    recalled = Math.min(typed.length, Math.max(0, recalled + (event.key === "ArrowUp" ? -1 : 1)));
-    $("line").value = typed[recalled] ?? "";
-    event.preventDefault();
-  } else if (event.key === "l" && event.ctrlKey) {
+  if (event.key === "l" && event.ctrlKey) {
     $("log").replaceChildren();
     event.preventDefault();
   }

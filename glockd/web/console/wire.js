@@ -3,6 +3,11 @@ const secret = { value: null, rejected: false };
 class Refused extends Error {}
 class Lost extends Error {}
 
+// What befalls a connection is told elsewhere; all other errors are the page's own.
+function bear(error) {
+  if (!(error instanceof Lost || error instanceof Refused)) throw error;
+}
+
 // One websocket: messages in order, each with one answer in order.
 class Wire {
   constructor({ opened, closed, pushed = () => {} }) {
@@ -11,9 +16,11 @@ class Wire {
     this.closed = closed;
     this.over = false;
     this.asked = new Map(); // how often which verb
+    this.heard = performance.now(); // when silence began
     this.socket = new WebSocket(location.href.replace(/^http/, "ws").replace(/#.*/, ""));
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = async () => {
+      this.heard = performance.now();
       this.watch();
       try {
         if (secret.value !== null) {
@@ -43,6 +50,7 @@ class Wire {
   }
 
   hear(data) {
+    this.heard = performance.now();
     if (data.startsWith("! ")) return this.pushed(data);
     // A cancel overtakes what was sent behind the wait that it ends.
     let index = 0;

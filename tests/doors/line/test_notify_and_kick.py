@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.support.clients import Client, WebSocketClient, wait_until
+from tests.support.clients import Client, StreamClient, WebSocketClient, wait_until
 from tests.support.daemons import Daemon, ProcessDaemon
 from tests.support.locks import holders, in_line, is_cut_off, line_is, time_passes, waits
-from tests.support.process import Spawner
+from tests.support.process import Glockd, Spawner
 
 SERVERS = pytest.mark.transports("tcp", "unix", "websocket")
 ADMIN = pytest.mark.flags("-admin", "-history=500")
@@ -232,12 +233,111 @@ def test_an_operator_may_kick_himself(daemon: Daemon) -> None:
 
 @ADMIN
 @pytest.mark.transports("tcp", "websocket", "conversation")
-def test_only_the_unix_socket_may_kick(daemon: Daemon) -> None:
+def test_without_secrets_only_the_unix_socket_may_kick(daemon: Daemon) -> None:
     alice, bob = daemon.client(), daemon.client()
     for line in (f"kick {alice.address}", "kick", "kick nobody"):
         bob.says(line).hears("0 disabled")
     alice.says("ping").hears("1 pong")
     daemon.counts(connections=2)
+
+
+# kick by who knows a secret
+
+FOREIGN = "https://admin.example.org"
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """A file of secrets, each of which may be taken out."""
+    path = tmp_path / "secrets"
+    path.write_text("open sesame\nanother one\n")
+    return path
+
+
+def guarded(glockd: Spawner, secrets: Path, *flags: str) -> Glockd:
+    return glockd("-auth-file", str(secrets), "-ws-origin", f"{FOREIGN},null", *flags)
+
+
+def websocket(daemon: Glockd, **headers: str | None) -> WebSocketClient:
+    """One that has proved to know a secret."""
+    client = daemon.web().opens(headers=headers)
+    client.says("auth open sesame").hears("1 ok")
+    return client
+
+
+def may_kick(client: Client, victim: StreamClient) -> bool:
+    """Whether `help` and `kick` say so, both alike; whoever is meant is there until then."""
+    listed = b" kick " in client.says("help").hears_a_line()
+    client.says(f"kick {victim.address}")
+    if listed:
+        client.hears(f"1 Kicked: {victim.address}")
+        victim.is_hung_up_on()
+    else:
+        client.hears("0 disabled")
+        victim.says("ping").hears("1 pong")
+    return listed
+
+
+def test_a_websocket_that_knows_a_secret_may_kick(glockd: Spawner, secrets: Path) -> None:
+    daemon = guarded(glockd, secrets, "-admin")
+    host = f"127.0.0.1:{daemon.ws[1]}"
+    for headers in (
+        {},
+        {"Origin": f"http://{host}", "Host": host},
+        {"Origin": f"HTTPS://{host}", "Host": host},
+    ):
+        alice = daemon.stream()
+        alice.says("auth another one").hears("1 ok")
+        operator = websocket(daemon, **headers)
+        assert may_kick(operator, alice)
+        daemon.logs("kicked", f"session={alice.address}", f"by={operator.address}", "transport=websocket")
+
+
+@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://localhost:8000", "http://127.0.0.1"])
+def test_no_page_of_another_site_may_kick_whatever_it_knows(
+    glockd: Spawner, secrets: Path, origin: str
+) -> None:
+    daemon = guarded(glockd, secrets, "-admin")
+    alice = daemon.stream()
+    alice.says("auth another one").hears("1 ok")
+    mallory = websocket(daemon, Origin=origin, Host=f"127.0.0.1:{daemon.ws[1]}")
+    assert not may_kick(mallory, alice)
+
+
+@pytest.mark.transports("tcp", "websocket")
+def test_who_knows_a_secret_needs_admin_and_a_websocket(
+    glockd: Spawner, secrets: Path, transport: str
+) -> None:
+    daemon = guarded(glockd, secrets, *(["-admin"] if transport == "tcp" else []))
+    alice, bob = daemon.stream(), daemon.client(transport)
+    for client in (alice, bob):
+        client.says("auth open sesame").hears("1 ok")
+    assert not may_kick(bob, alice)
+
+
+def test_a_secret_that_is_not_in_force_is_no_proof(glockd: Spawner, secrets: Path) -> None:
+    daemon = guarded(glockd, secrets, "-admin")
+    alice, operator = daemon.stream(), websocket(daemon)
+    alice.says("auth another one").hears("1 ok")
+    secrets.write_text("another one\n")
+    daemon.gets(signal.SIGHUP).logs("reloaded")
+    assert not may_kick(operator, alice)
+    operator.says("auth another one").hears("1 ok")
+    assert may_kick(operator, alice)
+
+
+def test_who_came_before_there_were_secrets_has_proved_nothing(glockd: Spawner, tmp_path: Path) -> None:
+    config = tmp_path / "glockd.toml"
+    config.write_text("admin = true\n")
+    daemon = glockd("-config", str(config))
+    alice, operator = daemon.stream(), daemon.web().opens()
+    operator.says("auth anything at all").hears("1 ok")
+    (tmp_path / "secrets").write_text("anything at all\n")
+    config.write_text(f'admin = true\nauth_file = "{tmp_path}/secrets"\n')
+    daemon.gets(signal.SIGHUP).logs("reloaded")
+    assert not may_kick(operator, alice)
+    operator.says("auth anything at all").hears("1 ok")
+    assert may_kick(operator, alice)
 
 
 def test_without_admin_nobody_may_kick(daemon: Daemon) -> None:

@@ -25,11 +25,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock that is held.
+    """A lock that is held or waited for.
 
     Attributes:
-        held: seconds, of the oldest hold. waiters: how many. waited: seconds, of the first in line. Each is None
-            if the server does not tell.
+        held: seconds, of the oldest hold; None if there is none. waiters: how many. waited: seconds, of the first in
+            line. Each is None if the server does not tell.
     """
 
     kind: str
@@ -93,13 +93,15 @@ def _lock(entry: Entry) -> Lock:
         entry["table"],
         entry["name"],
         _holder(entry["holder"], entry["holders"]),
-        entry["holder"]["seconds"],
+        None if entry["holder"] is None else entry["holder"]["seconds"],
         entry["waiters"],
         entry["waited"],
     )
 
 
-def _holder(first: Entry, count: int) -> str:
+def _holder(first: Entry | None, count: int) -> str:
+    if first is None:  # a pool may be waited for without a unit in it
+        return "nobody"
     reader = " (reader)" if first["mode"] == "read" else ""
     return label(first) + reader + (f" and {count - 1} more" if count > 1 else "")
 

@@ -164,7 +164,7 @@ def top(settings: Settings, delay: float, count: int | None) -> None:
 def kick(settings: Settings, session: str) -> NoReturn:
     """End the session with the address SESSION, or all that have registered this name.
 
-    The server allows it only on its Unix socket, and with -admin.
+    The server allows it only with -admin: on its Unix socket, or on its websocket with a secret.
     """
     with settings.client() as client:
         count = client.kick(session)

@@ -85,15 +85,24 @@ def explained(found: Entry, events: Sequence[Entry]) -> Iterator[str]:
         events: what `history` says of it, oldest first.
     """
     yield printable(found["name"]) or "(empty name)"
-    exclusive, shared = found["exclusive"], found["shared"]
-    readers = exclusive["holders"] and exclusive["holders"][0]["mode"] == "read"
-    yield from _block("Held by readers" if readers else "Held by", exclusive["holders"], _hold)
-    yield from _block("Waiting, next first", exclusive["waiters"], _wait)
-    yield from _block("Shared by", shared["holders"], _hold)
-    yield from _block("Waiting for a share, next first", shared["waiters"], _wait)
-    if not any(table[who] for table in (exclusive, shared) for who in ("holders", "waiters")):
+    tables = {kind: table for kind, table in found.items() if kind != "name"}
+    for kind, table in tables.items():
+        readers = table["holders"] and table["holders"][0]["mode"] == "read"
+        held, waited = _titles(kind, readers=bool(readers))
+        yield from _block(held, table["holders"], _hold)
+        yield from _block(waited, table["waiters"], _wait)
+    if not any(table[who] for table in tables.values() for who in ("holders", "waiters")):
         yield "Nobody holds it now."
     yield from _block("Lately", events[: -LATELY - 1 : -1], _event)
+
+
+def _titles(kind: str, *, readers: bool) -> tuple[str, str]:
+    """What stands above the holders and the waiters of a namespace."""
+    if kind == "exclusive":
+        return "Held by readers" if readers else "Held by", "Waiting, next first"
+    if kind == "shared":
+        return "Shared by", "Waiting for a share, next first"
+    return f"Held by, among {kind}", f"Waiting, among {kind}, next first"
 
 
 def _block(title: str, entries: Sequence[Entry], tell: Any) -> Iterator[str]:

@@ -15,6 +15,7 @@ only if that is set.
 | `over` | a last reply | hang up; nothing is carried out any more | |
 | `busy` | receive of lines; with `more` | one of `waiter more over unread` may hold, or none | receive of lines |
 | `notify` | `notify on` | holds that end without the session's doing are pushed | `notify off` |
+| `proof` | `auth`, of messages | the secret that it has proved to know, as long as that is in force | another `auth` |
 | `alive` | `alive SECONDS` | so often, in whole seconds, a line is pushed; 0: never | `alive 0` |
 """
 
@@ -187,9 +188,17 @@ class Conversation:
         """Whether `line` says `cancel` while there is something to cancel."""
         return trim(line) == b"cancel" and self.waiter in self.session.waiters
 
-    def authorise(self) -> None:
-        """Let the client use every verb from now on."""
+    def authorise(self, secret: bytes = b"") -> None:
+        """Let the client use every verb from now on.
+
+        Args:
+            secret: the one in force that it has proved to know; empty: none was asked for.
+        """
         self.handlers = self.all_handlers()
+
+    def may_kick(self) -> bool:
+        """Whether this client may end the sessions of others: with `-admin`, who came by the Unix socket."""
+        return self.policy.config.admin and self.session.transport == "unix"
 
     def all_handlers(self) -> Handlers:
         """Every verb; those that keep names look at their length only if there is a limit."""

@@ -217,12 +217,12 @@ def alive(talk: Conversation, word: bytes, now: float) -> bytes | None:
 
 def kick(talk: Conversation, who: bytes, now: float) -> bytes:
     """`kick SESSION`: end a session by address, or every session of that registered name."""
-    if not talk.policy.config.admin or talk.session.transport != "unix":
+    if not talk.may_kick():
         return DISABLED
     if not who:
         return BAD_ARGUMENT + b"SESSION\n"
     sessions = talk.state.registry.find(who)
-    talk.outbox += [Kicked(session) for session in sessions]
+    talk.outbox += [Kicked(session, talk.session) for session in sessions]
     return b"%d" % len(sessions) + KICKED + who + LF
 
 
@@ -251,9 +251,10 @@ def auth(talk: Conversation, secret: bytes, now: float) -> bytes | None:
     """`auth SECRET`: the right one opens the conversation, a wrong one ends it."""
     secrets = talk.policy.secrets
     # Every secret is compared, in constant time each: the answer's time tells nothing.
-    if secrets and not sum([hmac.compare_digest(secret, one) for one in secrets]):
+    known = [one for one in secrets if hmac.compare_digest(secret, one)]
+    if secrets and not known:
         return refuse(talk, secret, now)
-    talk.authorise()
+    talk.authorise(known[0] if known else b"")
     # A pause: what came along behind it is to be served by the verbs that are allowed from now on.
     talk.late = OK
     return None

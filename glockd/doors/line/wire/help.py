@@ -47,6 +47,6 @@ def _in_force(talk: Conversation) -> list[bytes]:
         out_of_force |= {b"iam", b"who"}
     if not config.history:
         out_of_force.add(b"history")
-    if not config.admin or talk.session.transport != "unix":
+    if not talk.may_kick():
         out_of_force.add(b"kick")
     return [word for word in talk.vocabulary.words if word not in out_of_force]

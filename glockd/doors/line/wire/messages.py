@@ -22,9 +22,13 @@ MESSAGES_A_TURN = 256
 
 
 class MessageConversation(Conversation):
-    """A conversation in which white space ends no command."""
+    """A conversation in which white space ends no command.
 
-    __slots__ = ("held_back", "spoken")
+    Args:
+        own_page: whether no page of another site speaks through the client.
+    """
+
+    __slots__ = ("held_back", "own_page", "proof", "spoken")
     unread: deque[bytes]
 
     def __init__(
@@ -34,8 +38,12 @@ class MessageConversation(Conversation):
         policy: Policy,
         outbox: deque[Notice],
         vocabulary: Vocabulary,
+        *,
+        own_page: bool = False,
     ) -> None:
         super().__init__(state, session, policy, outbox, vocabulary)
+        self.own_page = own_page
+        self.proof = b""  # the secret that it has proved to know; empty: none
         self.unread = deque()
         self.held_back = 0  # their bytes
         self.spoken: list[bytes] = []  # the beginning of a reply that is not whole yet
@@ -76,6 +84,18 @@ class MessageConversation(Conversation):
                 replies.append(reply)
         self.more = bool(self.unread) and self.waiter is None and not self.over
         return replies
+
+    def authorise(self, secret: bytes = b"") -> None:
+        super().authorise(secret)
+        self.proof = secret
+
+    def may_kick(self) -> bool:
+        """Whether this client may end the sessions of others.
+
+        With `-admin`, who knows a secret that is in force now. Pages of other sites never: `-ws-origin` lets them take
+        locks, and whoever types a secret there did not mean that.
+        """
+        return self.policy.config.admin and self.own_page and self.proof in self.policy.secrets
 
     def _carry_out(self, message: bytes, now: float) -> bytes | None:
         if len(message) > LARGE and len(message) - len(message.translate(None, _MAYBE_SPACE)) > WORDY:

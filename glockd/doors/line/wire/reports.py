@@ -22,14 +22,10 @@ if TYPE_CHECKING:
 
 
 def explain(state: State, name: bytes, now: float) -> bytes:
-    """Who holds `name` and who waits for it, in both namespaces."""
-    return _json(
-        {
-            "name": text(name),
-            "exclusive": _table(state.exclusive, name, now),
-            "shared": _table(state.shared, name, now),
-        }
-    )
+    """Who holds `name` and who waits for it, in both namespaces; in those of other doors if anybody does."""
+    line = (state.exclusive, state.shared)
+    tables = [table for table in state.shown() if table in line or table.count(name) or table.waiters(name)]
+    return _json({"name": text(name)} | {table.kind: _table(table, name, now) for table in tables})
 
 
 def history(records: Sequence[Record], wall_offset: float) -> bytes:
@@ -42,10 +38,13 @@ def history(records: Sequence[Record], wall_offset: float) -> bytes:
 
 
 def mode(subject: Hold | Waiter) -> str:
-    """How a lock is held or wanted: write, read or shared."""
+    """How a lock is held or wanted: write, read, shared, or unit for one of several units."""
     if subject.table.kind == "shared":
         return "shared"
-    return "write" if subject.weight == WHOLE else "read"
+    if subject.weight == WHOLE:
+        return "write"
+    # A reader's key is the reader; who takes units of a pool or of a sized lock has them under keys of their own.
+    return "read" if subject.key is subject.session else "unit"
 
 
 def _table(table: LockTable, name: bytes, now: float) -> dict[str, Any]:
@@ -130,7 +129,7 @@ def _session(one: Session) -> dict[str, Any]:
     return {
         "address": text(one.address),
         "name": None if one.name is None else text(one.name),
-        "transport": one.transport,
+        "transport": one.transport or None,
     }
 
 

@@ -136,3 +136,24 @@ def test_holds_and_waits_of_pools_count_towards_the_limits(
     items.take_unit(b"jobs", owner, 0.0)
     assert isinstance(items.wait(b"jobs", owner, 2.0, 99.0, key=ANY), Queued)
     assert alice.receive(b"wait 9 job\n", 0.0) == b"0 Too Many Waiters: job\n"
+
+
+def test_units_and_owners_are_called_what_they_are(
+    state: State, alice: LineConversation, owner: Owner
+) -> None:
+    alice.receive(b"read 0 jobs\n", 0.0)
+    items = state.tables["items"]
+    items.offer(b"jobs", 1, 1, 0.0)
+    assert items.take_unit(b"jobs", owner, 0.0) is not None
+    assert isinstance(items.wait(b"jobs", owner, 2.0, 99.0, key=ANY), Queued)
+    state.exclusive.take(b"seats", owner, 0.0, 1, key=b"a key", size=2)
+    found = json.loads(alice.receive(b"explain jobs\n", 5.0)[2:])
+    assert [*found] == ["name", "exclusive", "shared", "items"]
+    assert [one["mode"] for one in found["exclusive"]["holders"]] == ["read"]
+    assert [one["mode"] for who in ("holders", "waiters") for one in found["items"][who]] == ["unit", "unit"]
+    assert [one["transport"] for one in found["items"]["holders"]] == [None]
+    assert [one["transport"] for one in found["exclusive"]["holders"]] == ["tcp"]
+    alice.resume(5.0)
+    found = json.loads(alice.receive(b"explain seats\n", 5.0)[2:])
+    assert [*found] == ["name", "exclusive", "shared"]
+    assert found["exclusive"]["holders"][0]["mode"] == "unit"
