@@ -197,7 +197,7 @@ def beside(run: Run) -> Row:
     """`g`/`r` with the door built and idle, against a daemon without."""
     ratios = []
     door = ("-ldlm", "127.0.0.1:0", "-ldlm-rest", "127.0.0.1:0")
-    with LocalServer(core=SERVER_CORE) as without, LocalServer(*door, core=SERVER_CORE) as built:
+    with LocalServer(core=SERVER_CORE) as without, LocalServer(door, core=SERVER_CORE) as built:
         for _ in range(run.rounds):
             rates = [
                 load.pingpong(one.tcp, connections=50, seconds=run.seconds, core=LOAD_CORE).rate
