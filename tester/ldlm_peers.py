@@ -35,8 +35,9 @@ def text(number: int, value: bytes) -> bytes:
 class GrpcPeer:
     """One gRPC connection."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], service: bytes = b"/ldlm.LDLM/") -> None:
         """Connect. Raises OSError."""
+        self.service = service
         self.socket = socket.create_connection(address, PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = -1
@@ -51,7 +52,7 @@ class GrpcPeer:
         headers = (
             (b":method", b"POST"),
             (b":scheme", b"http"),
-            (b":path", b"/ldlm.LDLM/" + method),
+            (b":path", self.service + method),
             (b":authority", b"localhost"),
             (b"content-type", b"application/grpc"),
             (b"te", b"trailers"),

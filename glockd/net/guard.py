@@ -68,7 +68,9 @@ class Visitors:
             is_open: the door asks for no secret, so that the name it is called by is all that keeps a foreign page
                 from it.
         """
-        misdirected = self._misdirected(ask) if is_open else None
+        # A name without a dot is known to the own network only: nobody can give it to a foreign site.
+        foreign = "." in _name(ask.headers.get("Host"))
+        misdirected = self._misdirected(ask) if is_open and foreign else None
         if misdirected is not None:
             return misdirected
         if "Origin" in ask.headers:

@@ -118,8 +118,8 @@ class Calls:
         """
         hold = self._find(name, key)
         if hold is not None:
+            self.keep_size(hold, now)
             granted = self._table.drop(hold, now)
-            self.sizes.touch(name, now)
             return Outcome(True, key, None, hold, granted)
         known = name in self.sizes or self._table.is_held(name)
         return Outcome(
@@ -146,8 +146,17 @@ class Calls:
         return self._table.find(hold.name, hold.key) is hold
 
     def size_of(self, hold: Hold) -> int:
-        """The size of the lock of a hold in force."""
+        """The size of the lock of a hold."""
         return 1 if hold.weight == WHOLE else self.sizes.get(hold.name) or 1
+
+    def keep_size(self, hold: Hold, now: float) -> None:
+        """Remember the size of a lock whose hold ends.
+
+        Args:
+            hold: in force, or just ended.
+            now: monotonic seconds.
+        """
+        self.sizes.use(hold.name, self.size_of(hold), now)
 
     def note_end(self, hold: Hold, why: str) -> None:
         """Remember why a hold has ended without a call for it, for whoever asks for it by its key.
@@ -174,7 +183,8 @@ class Calls:
         """
         weight, own = (WHOLE, WHOLE) if size == 1 else (1, min(size, WHOLE))
         hold = self._table.restore(name, session, key, weight, token, now, deadline, own)
-        self.sizes.use(name, size, now)
+        if size > 1:
+            self.sizes.use(name, size, now)
         return hold
 
     # Inside
@@ -189,7 +199,11 @@ class Calls:
         if size > 1 and self._table.size(name) not in (None, limit):
             own = WHOLE  # it is held by other rules than LDLM's: they are in force besides
         hold = self._table.take(name, session, now, weight, limit, key, size=own)
-        return Outcome(False, key) if hold is None else self.granted(hold, lease)
+        if hold is None:
+            return Outcome(False, key)
+        if size == 1:
+            self.sizes.drop(name)
+        return self.granted(hold, lease)
 
     def _problem(self, session: Concurrent, name: bytes, size: int, now: float) -> Problem | None:
         """What is wrong with wanting `name`; if nothing is, its size is known from now on."""
@@ -204,6 +218,8 @@ class Calls:
         if not policy.may_hold_more(session, self._state):
             policy.refused["locks"] += 1
             return outcomes.TOO_MANY_LOCKS
+        if self._is_whole(name):
+            return None if size == 1 else outcomes.OTHER_SIZE
         return None if self.sizes.use(name, size, now) else outcomes.OTHER_SIZE
 
     def _is_full(self, session: Concurrent, name: bytes) -> bool:
@@ -216,6 +232,11 @@ class Calls:
         """A hold of this door's; those of others have keys too, which are not its clients' to use."""
         hold = self._table.find(name, key)
         return hold if hold is not None and hold.session.door == DOOR else None
+
+    def _is_whole(self, name: bytes) -> bool:
+        """Whether a hold of this door's tells that the lock has the size 1."""
+        holds = self._table.holds(name)
+        return len(holds) == 1 and holds[0].weight == WHOLE and holds[0].session.door == DOOR
 
     def _why(self, name: bytes, key: str) -> str:
         return self._ended.get((key, hash(name)), "")

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Callable
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from glockd.config import StartError
-from glockd.core.history import KICKED
 from glockd.core.sessions import Owner
-from glockd.doors.ldlm.calls import DOOR, MOST_ENDED, Calls
-from glockd.doors.ldlm.keeper import SESSION_ENDED, Keeper, Wait
+from glockd.doors.ldlm.calls import DOOR, Calls
+from glockd.doors.ldlm.keeper import Keeper, Wait
 from glockd.doors.ldlm.outcomes import Outcome
 
 if TYPE_CHECKING:
     from glockd.core.holds import Hold, Waiter
-    from glockd.core.sessions import Session
     from glockd.doors.ldlm.records import Records
     from glockd.service import Service
 
@@ -111,18 +108,14 @@ class Desk:
     def ended(self, hold: Hold, why: str) -> None:
         """A hold has ended, or is about to, without a call for it."""
         self.calls.note_end(hold, why)
+        self.calls.keep_size(hold, self.service.now())
         if self.records is not None:
             self.records.erase(str(hold.key))
-
-    def parting(self, session: Session, how: str) -> None:
-        """A session is about to end, with all that it holds."""
-        why = KICKED if how == KICKED else SESSION_ENDED
-        for hold in islice(session.holds, MOST_ENDED):
-            self.calls.note_end(hold, why)
 
     def drop(self, hold: Hold, why: str, detail: str) -> None:
         """End a hold, if it has not ended yet; to be settled."""
         if self.calls.is_in_force(hold):
+            self.calls.keep_size(hold, self.service.now())
             self.service.outbox += hold.table.drop(hold, self.service.now(), why, detail)
             if self.records is not None:
                 self.records.erase(str(hold.key))

@@ -186,11 +186,7 @@ class Keeper:
     def _part(self, how: str) -> None:
         self.how = how
         self._stays = False
-        if self.desk.records is None or how == SHUTDOWN:
-            self.desk.parting(self.session, how)
-            self.desk.service.part(self.session, how)
-        else:
-            self._end_waits(self._end_holds)
+        self._end_waits(self._end_holds)
 
     def _end_waits(self, then: Callable[[], None]) -> None:
         """End all waits, the latest first, in several turns if they are very many."""
@@ -204,7 +200,7 @@ class Keeper:
             then()
 
     def _end_holds(self) -> None:
-        """End all holds, and their records; some a turn."""
+        """End all holds; some a turn."""
         service = self.desk.service
         why = KICKED if self.how == KICKED else ORPHANED
         for hold in list(islice(self.session.holds, HOLDS_A_TURN)):

@@ -1,4 +1,7 @@
-"""The sizes of locks, which stay known for a while after nobody holds the lock any more."""
+"""The sizes of locks, which stay known for a while after nobody holds the lock any more.
+
+That a lock has the size 1 is not kept here while it is held: a hold of the whole tells it, and most locks are such.
+"""
 
 from __future__ import annotations
 
@@ -54,12 +57,10 @@ class Sizes:
         self._known.move_to_end(name)
         return True
 
-    def touch(self, name: bytes, now: float) -> None:
-        """The lock, if it is known, has been used at `now`, in monotonic seconds."""
-        known = self._known.get(name)
-        if known is not None:
-            self._known[name] = known[0], now
-            self._known.move_to_end(name)
+    def drop(self, name: bytes) -> None:
+        """Keep the size no more: a hold tells it."""
+        if self._known.pop(name, None) is not None:
+            self._bytes -= len(name) + ENTRY
 
     def collect(self, now: float, idle: float, most: int) -> bool:
         """Forget locks that nobody holds and that have not been used for more than `idle` seconds.
