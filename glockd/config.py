@@ -43,6 +43,8 @@ def option(
     endless: bool = False,
     reloads: bool = False,
     secrets: bool = False,
+    choices: tuple[str, ...] = (),
+    needs: str = "",
 ) -> Any:
     """A field of `Config`, with all there is to say about the option: nothing else lists options one by one.
 
@@ -53,6 +55,8 @@ def option(
         endless: 0 stands for no limit.
         reloads: a running daemon takes a new value over (SIGHUP); others want a restart.
         secrets: the value is the path of a file of secrets.
+        choices: the words that it may be.
+        needs: the option without which another value than the default means nothing.
     """
     return field(
         default=default,
@@ -63,6 +67,8 @@ def option(
             "endless": endless,
             "reloads": reloads,
             "secrets": secrets,
+            "choices": choices,
+            "needs": needs,
         },
     )
 
@@ -101,7 +107,11 @@ class Config:
         "", "file that keeps records over restarts, those of doors that have any; empty: none", "PATH"
     )
     records_sync: str = option(
-        "normal", "what a record survives: normal: the end of the daemon; full: that of the machine", "WHEN"
+        "normal",
+        "what a record survives: normal: the end of the daemon; full: that of the machine",
+        "WHEN",
+        choices=("normal", "full"),
+        needs="records",
     )
     auth_file: str = option(
         "",
@@ -125,15 +135,26 @@ class Config:
         "certificate (PEM, with those up to the root): TLS on the TCP and websocket ports; empty: none",
         "PATH",
     )
-    tls_key: str = option("", "its key (PEM); empty: it is in the certificate's file", "PATH")
+    tls_key: str = option(
+        "", "its key (PEM); empty: it is in the certificate's file", "PATH", needs="tls_cert"
+    )
     tls_client_ca: str = option(
-        "", "CAs (PEM) of which clients must have a certificate; empty: they need none", "PATH"
+        "",
+        "CAs (PEM) of which clients must have a certificate; empty: they need none",
+        "PATH",
+        needs="tls_cert",
     )
     tls_for: str = option(
-        "", f"kinds of sockets with TLS ({', '.join(SOCKETS)}), by commas; empty: all but unix", "KINDS"
+        "",
+        f"kinds of sockets with TLS ({', '.join(SOCKETS)}), by commas; empty: all but unix",
+        "KINDS",
+        needs="tls_cert",
     )
     tls_client_ca_for: str = option(
-        "", "kinds of sockets on which clients must have a certificate; empty: all with TLS", "KINDS"
+        "",
+        "kinds of sockets on which clients must have a certificate; empty: all with TLS",
+        "KINDS",
+        needs="tls_client_ca",
     )
     proxy_protocol: str = option(
         "",
@@ -236,7 +257,9 @@ class Config:
         False, "keep LDLM locks when their connection or REST session ends, until they are unlocked"
     )
     ldlm_keep_over_restart: bool = option(
-        False, "keep LDLM locks over a restart, in -records, with -ldlm-default-lease-seconds"
+        False,
+        "keep LDLM locks over a restart, in -records, with -ldlm-default-lease-seconds",
+        needs="records",
     )
     ldlm_keepalive_seconds: int = option(
         60, "ping an LDLM gRPC client that is silent for so long", "SECONDS", within=(1, DAY), reloads=True
@@ -254,72 +277,29 @@ class Config:
         within=(0, 365 * DAY),
         reloads=True,
     )
-    log_format: str = option("console", "how log lines look: console or json", "FORMAT", reloads=True)
+    log_format: str = option(
+        "console", "how log lines look: console or json", "FORMAT", reloads=True, choices=("console", "json")
+    )
     log_level: str = option(
-        "info", "least level that is logged: debug, info, warning, error", "LEVEL", reloads=True
+        "info",
+        "least level that is logged: debug, info, warning, error",
+        "LEVEL",
+        reloads=True,
+        choices=("debug", "info", "warning", "error"),
     )
 
     def __post_init__(self) -> None:
-        for name in ("port", "ws"):
-            value = getattr(self, name)
-            _demand(0 <= value <= 65535, name, f"{value} is no port, which is from 0 to 65535")
+        for one in options():
+            _check(one, getattr(self, one.name), self)
         _demand(not self.port or self.port != self.ws, "ws", f"{self.ws} is the TCP port already")
         _demand(bool(self.hosts) or not (self.port or self.ws), "bind", "names no address")
-        for one in options():
-            value, within = getattr(self, one.name), one.metadata["within"]
-            if one.metadata["endless"]:
-                _demand(value >= 0, flag(one.name), "must be 0 or more")
-            elif within is not None:
-                _demand(
-                    within[0] <= value <= within[1],
-                    flag(one.name),
-                    f"must be from {within[0]} to {within[1]}",
-                )
-        needless = [
-            name
-            for name in ("tls_key", "tls_client_ca", "tls_for")
-            if getattr(self, name) and not self.tls_cert
-        ]
-        _demand(not needless, flag("".join(needless[:1])), "means nothing without -tls-cert")
-        _demand(
-            bool(self.tls_client_ca) or not self.tls_client_ca_for,
-            "tls-client-ca-for",
-            "means nothing without -tls-client-ca",
-        )
-        for name in ("tls_for", "tls_client_ca_for"):
-            strange = [kind for kind in words(getattr(self, name)) if kind not in SOCKETS]
-            _demand(
-                not strange,
-                flag(name),
-                f"{', '.join(strange)}: no kind of socket; there are {', '.join(SOCKETS)}",
-            )
         try:
             self.proxies  # noqa: B018
         except ValueError as error:
             raise ConfigError(f"-proxy-protocol: {error}") from error
-        for name in ("http", "ldlm", "ldlm_rest"):
-            value = getattr(self, name)
-            _, colon, port = value.rpartition(":")
-            in_range = bool(colon) and port.isdecimal() and int(port) <= 65535
-            _demand(not value or in_range, flag(name), f"{value!r} is not HOST:PORT")
         for name, check in (("ws-origin", is_origin), ("ws-host", is_host_name)):
             wrong = [word for word in words(getattr(self, name.replace("-", "_"))) if not check(word)]
             _demand(not wrong, name, f"{', '.join(wrong)}: not {WANTED[name]}")
-        _demand(
-            bool(self.records) or not self.ldlm_keep_over_restart,
-            "ldlm-keep-over-restart",
-            "means nothing without -records",
-        )
-        _demand(
-            bool(self.records) or self.records_sync != "full",
-            "records-sync",
-            "means nothing without -records",
-        )
-        _demand(
-            self.records_sync in RECORDS_SYNC, "records-sync", f"must be one of {', '.join(RECORDS_SYNC)}"
-        )
-        _demand(self.log_format in LOG_FORMATS, "log-format", f"must be one of {', '.join(LOG_FORMATS)}")
-        _demand(self.log_level in LOG_LEVELS, "log-level", f"must be one of {', '.join(LOG_LEVELS)}")
         try:
             mode_in_range = 0 <= int(self.unix_mode, 8) <= 0o777
         except ValueError:
@@ -381,11 +361,6 @@ def words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
-RECORDS_SYNC = ("normal", "full")
-LOG_FORMATS = ("console", "json")
-LOG_LEVELS = ("debug", "info", "warning", "error")
-
-
 def flag(name: str) -> str:
     """How an option is written on the command line and in a file, without its dash."""
     return name.replace("_", "-")
@@ -405,6 +380,33 @@ def default(one: Field[Any]) -> Any:
     """What an option is if nobody says anything."""
     assert one.default is not MISSING
     return one.default
+
+
+def _check(one: Field[Any], value: Any, config: Config) -> None:
+    """See that an option has a value that it may have, as far as it tells by itself.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    name, about = flag(one.name), one.metadata
+    if about["endless"]:
+        _demand(value >= 0, name, "must be 0 or more")
+    elif about["within"] is not None:
+        least, most = about["within"]
+        _demand(least <= value <= most, name, f"must be from {least} to {most}")
+    elif about["choices"]:
+        _demand(value in about["choices"], name, f"must be one of {', '.join(about['choices'])}")
+    elif about["metavar"] == "PORT":
+        _demand(0 <= value <= 65535, name, f"{value} is no port, which is from 0 to 65535")
+    elif about["metavar"] == "HOST:PORT":
+        _, colon, port = value.rpartition(":")
+        in_range = bool(colon) and port.isdecimal() and int(port) <= 65535
+        _demand(not value or in_range, name, f"{value!r} is not HOST:PORT")
+    elif about["metavar"] == "KINDS":
+        strange = [kind for kind in words(value) if kind not in SOCKETS]
+        _demand(not strange, name, f"{', '.join(strange)}: no kind of socket; there are {', '.join(SOCKETS)}")
+    if about["needs"] and value != one.default:
+        _demand(bool(getattr(config, about["needs"])), name, f"means nothing without -{flag(about['needs'])}")
 
 
 def _demand(holds: bool, name: str, what: str) -> None:
