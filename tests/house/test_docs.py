@@ -1,9 +1,10 @@
-"""The prose that can be checked."""
+"""The prose that can be checked: what it names exists, and what exists is named where a reader looks for it."""
 
 from __future__ import annotations
 
 import re
 
+import glock
 import pytest
 
 import glockd
@@ -81,3 +82,7 @@ def test_the_newest_version_in_the_changelog_is_the_package_s() -> None:
     newest = re.search(r"^## \[(\d[^\]]*)\]", CHANGELOG, re.M)
     assert newest
     assert newest[1] == glockd.__version__
+
+
+def test_the_python_client_is_released_with_the_daemon() -> None:
+    assert glock.__version__ == glockd.__version__

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.clients import PATIENCE, SocketClient, StreamClient, WebSocketClient, host_port, wait_until
-from tests.support.process import Spawner
+from tests.support.clients import SocketClient, wait_until
+from tests.support.process import Spawner, free_port
+from tests.support.proxies import Address, Proxy, Start
 
 Need = Callable[[str, str | None], str]
-Address = tuple[str, int]
 
 TIMEOUT = 3  # seconds for which these proxies bear silence
 ON = ("-proxy-protocol", "127.0.0.1")
@@ -44,72 +42,6 @@ stream {{
     }}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-class Proxy:
-    """A proxy that runs; `address` is where clients find the server behind it."""
-
-    def __init__(self, folder: Path, command: list[str], config: str) -> None:
-        path = folder / "proxy.conf"
-        path.write_text(config)
-        self.log = folder / "proxy.output"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, str(path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
-            )
-        self.sockets: list[socket.socket] = []
-
-    def connect(self, address: Address) -> socket.socket:
-        """A connection through it, as soon as it listens."""
-        found: list[socket.socket] = []
-
-        def listens() -> bool:
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                found.append(socket.create_connection(address, PATIENCE))
-            except ConnectionRefusedError:
-                return False
-            return True
-
-        wait_until(listens)
-        self.sockets += found
-        return found[0]
-
-    def stream(self, address: Address) -> StreamClient:
-        sock = self.connect(address)
-        return StreamClient(sock, host_port(sock.getsockname()), "tcp")
-
-    def web(self, address: Address) -> WebSocketClient:
-        sock = self.connect(address)
-        return WebSocketClient(sock, host_port(sock.getsockname()))
-
-    def stop(self) -> None:
-        for sock in self.sockets:
-            sock.close()
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-
-
-Start = Callable[..., Proxy]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    proxies: list[Proxy] = []
-
-    def begin(command: list[str], config: str) -> Proxy:
-        proxies.append(Proxy(tmp_path, command, config))
-        return proxies[-1]
-
-    yield begin
-    for proxy in proxies:
-        proxy.stop()
 
 
 def haproxy(

@@ -20,7 +20,7 @@ from glockd.policy import Policy
 from glockd.web.metrics import Metrics
 from tests.support.clients import PATIENCE, wait_until
 from tests.support.http import ask, samples
-from tests.support.places import ROOT
+from tests.support.places import ROOT, tracked
 from tests.support.process import Glockd, Spawner
 from tests.support.timing import at_most
 
@@ -292,6 +292,9 @@ def test_the_dashboard_shows_metrics_that_exist(complete: Glockd) -> None:
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
-def test_operations_names_only_metrics_that_exist(complete: Glockd) -> None:
-    text = (REPOSITORY / "docs" / "operations.md").read_text()
-    assert names_in(text) <= exported(complete)
+def test_documents_name_only_metrics_that_exist(complete: Glockd) -> None:
+    documents = [path for path in tracked() if path.suffix == ".md" and "design" not in path.parts]
+    named = {path: names_in((REPOSITORY / path).read_text("utf-8")) for path in documents}
+    assert len(named[Path("docs/operations.md")]) > 20
+    metrics = exported(complete)
+    assert {path: names - metrics for path, names in named.items() if names - metrics} == {}
