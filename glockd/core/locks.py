@@ -165,6 +165,24 @@ class LockTable(Table):
         self._deadlines.set(waiter, deadline)
         return Queued(waiter)
 
+    def bound(self, name: bytes, size: int) -> bool:
+        """Give a lock that is held without a size of its own one, from which takers to come are bound.
+
+        Args:
+            size: units from 1 up.
+
+        Returns:
+            Whether it has that size now: not if more is held, or it has another size or is a pool; then nothing has
+            changed.
+
+        Raises:
+            ValueError: nobody holds the lock.
+        """
+        lock = self._held(name)
+        if lock.units is None and lock.size == WHOLE and lock.used <= size:
+            lock.size = size
+        return lock.units is None and lock.size == size
+
     def release(self, name: bytes, session: Session, now: float) -> Sequence[Granted] | None:
         """Give back what `session` holds of `name` under no other key, and serve whoever waited longest.
 

@@ -34,6 +34,13 @@ def new_key() -> str:
     return str(uuid4())
 
 
+def key_of(subject: Hold | Waiter) -> str:
+    """The key that a client was given. The core keeps it as bytes, which take less memory than text."""
+    key = subject.key
+    assert isinstance(key, bytes)
+    return key.decode()
+
+
 class Calls:
     """What LDLM's clients may ask for.
 
@@ -91,7 +98,7 @@ class Calls:
             return Outcome(False, outcome.key, outcomes.TOO_MANY_WAITERS)
         weight, limit = _share(size)
         deadline = now + wait if wait else NEVER
-        queued = self._table.wait(name, session, now, deadline, weight, limit, outcome.key)
+        queued = self._table.wait(name, session, now, deadline, weight, limit, outcome.key.encode())
         assert not isinstance(queued, Refused)  # a concurrent session has no part in a deadlock
         return queued.waiter
 
@@ -104,11 +111,15 @@ class Calls:
         """
         if lease:
             self._table.lease(hold, hold.since + lease)
-        return Outcome(True, str(hold.key), None, hold)
+        size = 1 if hold.weight == WHOLE else self.sizes.get(hold.name)
+        if size is not None and size > 1 and self._table.size(hold.name) is None:
+            # It stood in line behind a holder that knew of no size; readers of the line language count from now on.
+            self._table.bound(hold.name, min(size, WHOLE))
+        return Outcome(True, key_of(hold), None, hold)
 
     def timed_out(self, waiter: Waiter) -> Outcome:
         """The outcome of a Lock that has waited in vain."""
-        return Outcome(False, str(waiter.key), outcomes.TIMED_OUT)
+        return Outcome(False, key_of(waiter), outcomes.TIMED_OUT)
 
     def unlock(self, name: bytes, key: str, now: float) -> Outcome:
         """Unlock: give back what is held of `name` under `key`, whatever session took it.
@@ -164,7 +175,7 @@ class Calls:
         Args:
             why: expired, kicked or session ended.
         """
-        self._ended[str(hold.key), hash(hold.name)] = why
+        self._ended[key_of(hold), hash(hold.name)] = why
         if len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
 
@@ -182,7 +193,7 @@ class Calls:
             ValueError: it does not fit beside what is held; nothing has changed.
         """
         weight, own = (WHOLE, WHOLE) if size == 1 else (1, min(size, WHOLE))
-        hold = self._table.restore(name, session, key, weight, token, now, deadline, own)
+        hold = self._table.restore(name, session, key.encode(), weight, token, now, deadline, own)
         if size > 1:
             self.sizes.use(name, size, now)
         return hold
@@ -198,7 +209,7 @@ class Calls:
         own = limit
         if size > 1 and self._table.size(name) not in (None, limit):
             own = WHOLE  # it is held by other rules than LDLM's: they are in force besides
-        hold = self._table.take(name, session, now, weight, limit, key, size=own)
+        hold = self._table.take(name, session, now, weight, limit, key.encode(), size=own)
         if hold is None:
             return Outcome(False, key)
         if size == 1:
@@ -230,7 +241,7 @@ class Calls:
 
     def _find(self, name: bytes, key: str) -> Hold | None:
         """A hold of this door's; those of others have keys too, which are not its clients' to use."""
-        hold = self._table.find(name, key)
+        hold = self._table.find(name, key.encode())
         return hold if hold is not None and hold.session.door == DOOR else None
 
     def _is_whole(self, name: bytes) -> bool:

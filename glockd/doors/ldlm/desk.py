@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from glockd.config import StartError
 from glockd.core.sessions import Owner
-from glockd.doors.ldlm.calls import DOOR, Calls
+from glockd.doors.ldlm.calls import DOOR, Calls, key_of
 from glockd.doors.ldlm.keeper import Keeper, Wait
 from glockd.doors.ldlm.outcomes import Outcome
 
@@ -110,7 +110,7 @@ class Desk:
         self.calls.note_end(hold, why)
         self.calls.keep_size(hold, self.service.now())
         if self.records is not None:
-            self.records.erase(str(hold.key))
+            self.records.erase(key_of(hold))
 
     def drop(self, hold: Hold, why: str, detail: str) -> None:
         """End a hold, if it has not ended yet; to be settled."""
@@ -118,7 +118,7 @@ class Desk:
             self.calls.keep_size(hold, self.service.now())
             self.service.outbox += hold.table.drop(hold, self.service.now(), why, detail)
             if self.records is not None:
-                self.records.erase(str(hold.key))
+                self.records.erase(key_of(hold))
             self._look(hold)
 
     def withdraw(self, waiter: Waiter, why: str, detail: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from glockd.doors.ldlm.calls import key_of
 from glockd.doors.ldlm.outcomes import NotRecorded
 from glockd.store.shelf import Shelf
 
@@ -64,7 +65,7 @@ class Records:
 
     def keep(self, hold: Hold, size: int) -> None:
         """A lock of that size has been taken."""
-        row = str(hold.key), hold.name, size, hold.token
+        row = key_of(hold), hold.name, size, hold.token
         self._book.put("INSERT OR REPLACE INTO ldlm_holds VALUES (?, ?, ?, ?)", row)
 
     def erase(self, *keys: str) -> None:

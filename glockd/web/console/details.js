@@ -51,7 +51,7 @@ function second(...parts) {
 
 function holders(title, holds) {
   return block(title, holds.length, holds.slice(0, SHOWN).map((hold) => make("li", { className: "one" }, who(hold), aged(hold.seconds),
-    second(carrier(hold), `token ${hold.token}`, hold.lease === null ? "" : make("span", {}, "lease ends in ", aged(hold.lease, -1))))));
+    second(carrier(hold), `token ${hold.token}`, hold.key ? `key ${visible(hold.key)}…` : "", hold.lease === null ? "" : make("span", {}, "lease ends in ", aged(hold.lease, -1))))));
 }
 
 function waiters(title, waits) {

@@ -10,7 +10,7 @@ from glockd.core.deadlines import NEVER
 from glockd.core.holds import WHOLE, Waiter
 from glockd.core.sessions import Session
 from glockd.doors.ldlm import outcomes
-from glockd.doors.ldlm.calls import MOST_ENDED, new_key
+from glockd.doors.ldlm.calls import MOST_ENDED, key_of, new_key
 from glockd.doors.ldlm.outcomes import Outcome, Problem
 from tests.support.ldlm import Counter
 
@@ -32,7 +32,7 @@ def test_who_comes_first_holds_the_whole(counter: Counter) -> None:
     taken = counter.try_lock(alice)
     assert taken.done
     assert taken.hold is not None
-    assert (taken.hold.weight, taken.hold.key, taken.hold.session) == (WHOLE, taken.key, alice)
+    assert (taken.hold.weight, taken.hold.key, taken.hold.session) == (WHOLE, taken.key.encode(), alice)
     refused = counter.try_lock(bob)
     assert refused == Outcome(False, refused.key)
     assert refused.key
@@ -107,7 +107,7 @@ def test_first_come_first_served(counter: Counter) -> None:
     for waiter in waiters:
         assert counter.unlock(key).done
         key = counter.turns[-1].key
-        assert key == waiter.key
+        assert key == key_of(waiter)
     assert len(counter.turns) == 3
     assert counter.unlock(key).done
 
@@ -125,7 +125,7 @@ def test_a_wait_ends_in_vain(counter: Counter) -> None:
     counter.takes(alice)
     waiter = counter.waits(bob, wait=3)
     assert waiter.deadline == counter.now + 3
-    assert counter.calls.timed_out(waiter) == Outcome(False, str(waiter.key), outcomes.TIMED_OUT)
+    assert counter.calls.timed_out(waiter) == Outcome(False, key_of(waiter), outcomes.TIMED_OUT)
     assert counter.waits(bob).deadline == NEVER
     assert counter.waits(bob, wait=float("inf")).deadline == NEVER
 
@@ -209,7 +209,7 @@ def test_who_comes_too_late_learns_why(counter: Counter) -> None:
     other = counter.try_lock(alice, b"other")
     assert other.hold is not None
     for number in range(MOST_ENDED):
-        other.hold.key = str(number)
+        other.hold.key = b"%d" % number
         counter.calls.note_end(other.hold, "kicked")
     assert counter.unlock(taken.key).why == ""
     assert counter.unlock("0", b"other").why == "kicked"
@@ -284,7 +284,7 @@ def test_what_the_line_holds_is_taken(counter: Counter) -> None:
     assert counter.unlock("key-2").problem == outcomes.WRONG_KEY
     waiter = counter.waits(alice)
     counter.tell(table.release(b"job", line, counter.now))
-    assert counter.turns[0].key == waiter.key
+    assert counter.turns[0].key == key_of(waiter)
     assert table.take(b"job", line, counter.now) is None
 
 
@@ -297,10 +297,24 @@ def test_readers_of_the_line_leave_room_as_their_size_says(counter: Counter) -> 
     assert not counter.try_lock(alice, b"whole").problem
 
 
+def test_a_lock_whose_size_came_with_a_waiter_has_it_for_the_line_too(counter: Counter) -> None:
+    alice, bob, line = counter.session(), counter.session(), Session(b"line")
+    table = counter.state.exclusive
+    assert table.take(b"job", line, counter.now) is not None
+    for one in (alice, bob):
+        counter.waits(one, size=2)
+    counter.tell(table.release(b"job", line, counter.now))
+    assert table.size(b"job") == 2
+    reader = Session(b"reader")
+    assert table.take(b"job", reader, counter.now, 1) is None  # both places are taken
+    counter.unlock(counter.turns[0].key)
+    assert table.take(b"job", reader, counter.now, 1) is not None
+
+
 def test_holds_of_other_doors_are_not_to_be_had_by_their_keys(counter: Counter) -> None:
     other = counter.session()
     other._door = "locket"
-    counter.state.exclusive.take(b"job", other, counter.now, key="known")
+    counter.state.exclusive.take(b"job", other, counter.now, key=b"known")
     assert counter.unlock("known").problem == outcomes.WRONG_KEY
     assert counter.renew("known", 5).problem == outcomes.NOTHING_TO_RENEW
 

@@ -104,7 +104,7 @@ def test_options_that_make_no_sense(flag: str, words: str) -> None:
 # What it shows
 
 
-def test_keys_and_session_ids_are_in_no_listing(daemon: Glockd) -> None:
+def test_secrets_are_in_no_listing_but_for_the_beginning_of_keys(daemon: Glockd) -> None:
     observer = Observer(daemon)
     grpc, rest = GrpcParty(daemon), RestParty(daemon)
     assert grpc.takes(b"hidden")
@@ -118,6 +118,9 @@ def test_keys_and_session_ids_are_in_no_listing(daemon: Glockd) -> None:
     )
     assert '"rest:' in told
     assert [secret for secret in secrets if secret[9:] in told] == []
+    (holder,) = observer.table("hidden")["holders"]
+    assert holder["key"] == grpc.keys["hidden"][:8]
+    assert observer.asks("history hidden")[0]["key"] == grpc.keys["hidden"][:8]
     assert [secret for secret in secrets if secret[9:] in daemon.stderr] == []
     for party in (rest, grpc):
         party.vanishes()

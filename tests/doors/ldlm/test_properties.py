@@ -14,6 +14,7 @@ from glockd.core.events import Event, Expired, Granted, Queued, Refused, TimedOu
 from glockd.core.holds import Waiter
 from glockd.core.sessions import Concurrent, Session
 from glockd.doors.ldlm import outcomes
+from glockd.doors.ldlm.calls import key_of
 from glockd.doors.ldlm.outcomes import Outcome, Problem
 from tests.support.ldlm import Counter
 
@@ -93,11 +94,11 @@ class BothDoors(RuleBasedStateMachine):
         for event in events:
             if isinstance(event, Expired):
                 self.counter.calls.keep_size(event.hold, self.counter.now)
-            elif isinstance(event, Granted) and isinstance(event.hold.key, str):
+            elif isinstance(event, Granted) and isinstance(event.hold.key, bytes):
                 outcome = self.counter.calls.granted(event.hold, self.counter.leases[event.waiter])
                 assert outcome.done
-                assert outcome.key == event.waiter.key
-            elif isinstance(event, TimedOut) and isinstance(event.waiter.key, str):
+                assert outcome.key == key_of(event.waiter)
+            elif isinstance(event, TimedOut) and isinstance(event.waiter.key, bytes):
                 assert self.counter.calls.timed_out(event.waiter).problem == outcomes.TIMED_OUT
 
     def problem(self, name: bytes, size: int, lease: int, wait: int) -> Problem | None:
@@ -121,7 +122,7 @@ class BothDoors(RuleBasedStateMachine):
             assert (found.done, found.problem) == (False, problem)
             return
         lock.size, lock.used = size, counter.now
-        key = str(found.key)
+        key = found.key if isinstance(found, Outcome) else key_of(found)
         grip = Grip(who, key, ALL if size == 1 else 1, ALL if size == 1 else size, lease)
         if not lock.line and lock.fits(grip):
             assert isinstance(found, Outcome)
@@ -291,10 +292,10 @@ class BothDoors(RuleBasedStateMachine):
         table = self.counter.state.exclusive
         for name, lock in self.locks.items():
             assert {(hold.session, hold.key) for hold in table.holds(name)} == {
-                (one.who, one.key or one.who) for one in lock.holds
+                (one.who, one.who if one.key is None else one.key.encode()) for one in lock.holds
             }
             assert {hold.key: hold.deadline for hold in table.holds(name)} == {
-                one.key or one.who: one.until for one in lock.holds
+                one.who if one.key is None else one.key.encode(): one.until for one in lock.holds
             }
             assert [waiter.session for waiter in table.waiters(name)] == [one.who for one in lock.line]
             assert not lock.line or lock.holds

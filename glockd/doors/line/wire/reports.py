@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from glockd.core.state import State
     from glockd.core.tables import Table
 
+# Characters of a key that are shown.
+SHOWN_OF_KEYS = 8
+
 
 def explain(state: State, name: bytes, now: float) -> bytes:
     """Who holds `name` and who waits for it, in both namespaces; in those of other doors if anybody does."""
@@ -122,7 +125,16 @@ def _hold(hold: Hold, now: float) -> dict[str, Any]:
         "seconds": round(now - hold.since, 3),
         "token": hold.token,
         "lease": _left(hold.deadline, now),
+        **_key(hold),
     }
+
+
+def _key(subject: Hold | Waiter) -> dict[str, Any]:
+    """The beginning of the key that a client of another door has: the whole would let others give its lock back."""
+    key = subject.key
+    if subject.table.kind != "exclusive" or not isinstance(key, bytes):
+        return {}
+    return {"key": text(key[:SHOWN_OF_KEYS])}
 
 
 def _session(one: Session) -> dict[str, Any]:
@@ -151,6 +163,7 @@ def event(record: Record, wall_offset: float) -> dict[str, Any]:
         "held": 0.0,
         "token": None,
         "detail": record.detail,
+        **_key(subject),
     }
     if isinstance(subject, Hold):
         entry["token"] = subject.token
