@@ -13,17 +13,17 @@ from .addresses import Address
 from .cases.daemon import Daemon
 from .faults import PATIENCE, Report, fault, until
 from .ldlm_peers import GrpcPeer, RestPeer, answer, text
-from .peers import connect
+from .peers import Peer, connect
 from .replay import ask_counters
 
 
 class Ldlm:
     """A daemon with LDLM's door, and somebody who looks on."""
 
-    def __init__(self, daemon: Daemon, unix: Path) -> None:
+    def __init__(self, daemon: Daemon, watcher: Peer) -> None:
         self.daemon = daemon
         self.grpc, self.rest = daemon.address("-ldlm"), daemon.address("-ldlm-rest")
-        self.watcher = connect(Address("unix", path=str(unix)), PATIENCE)
+        self.watcher = watcher
 
     def locks(self) -> int:
         """How many locks are held."""
@@ -36,7 +36,6 @@ class Ldlm:
         report.demand(gone, "connections that have ended are still counted")
         said = self.daemon.log.read_text("utf-8", "replace")
         report.demand("Traceback" not in said, said[-500:])
-        self.watcher.close()
 
 
 @contextmanager
@@ -45,7 +44,8 @@ def served() -> Iterator[Ldlm]:
         unix = Path(name) / "glockd.sock"
         with Daemon([f"-unix={unix}"], ("-ldlm", "-ldlm-rest"), Path(name)) as daemon:
             until(unix.exists)
-            yield Ldlm(daemon, unix)
+            with connect(Address("unix", path=str(unix)), PATIENCE) as watcher:
+                yield Ldlm(daemon, watcher)
 
 
 @fault

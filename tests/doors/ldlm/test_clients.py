@@ -58,7 +58,9 @@ def test_py_ldlm_locks_and_unlocks(client: Any, daemon: Glockd) -> None:
         assert held
         with client.try_lock_context("py") as other:
             assert not other
-    assert client.try_lock("py", lock_timeout_seconds=60)
+    leased = client.try_lock("py", lock_timeout_seconds=60)
+    assert leased
+    leased.unlock()  # or its thread would renew it on a channel that is closed by then
 
 
 def test_py_ldlm_knows_its_errors(client: Any) -> None:

@@ -241,7 +241,7 @@ class BothDoors(RuleBasedStateMachine):
 
     def ends(self, who: Session) -> None:
         for hold in who.holds:
-            if isinstance(hold.key, str):
+            if isinstance(hold.key, bytes):
                 self.counter.calls.keep_size(hold, self.counter.now)
                 self.locks[hold.name].used = self.counter.now
         events, done = self.counter.state.end(who, self.counter.now, 1000)
@@ -309,7 +309,7 @@ class BothDoors(RuleBasedStateMachine):
     @invariant()
     def each_key_is_held_once(self) -> None:
         keys = [hold.key for name in NAMES for hold in self.counter.state.exclusive.holds(name)]
-        assert len(keys) == len(set(keys)) or any(not isinstance(key, str) for key in keys)
+        assert len(keys) == len(set(keys)) or any(not isinstance(key, bytes) for key in keys)
 
 
 TestBothDoors = BothDoors.TestCase
