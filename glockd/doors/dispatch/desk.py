@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from glockd.core.deadlines import NEVER
 from glockd.core.events import Refused
-from glockd.core.history import CANCELLED, ORPHANED
+from glockd.core.history import CANCELLED
 from glockd.core.units import ANY
 from glockd.doors.dispatch.elements import Elements
+from glockd.doors.dispatch.presence import Presence
 from glockd.doors.dispatch.project import ABANDONED, ACTIVE, Handle, Moment, Project, Worker
 from glockd.doors.dispatch.projects import Projects
 from glockd.doors.dispatch.refusal import Refusal
@@ -58,7 +59,7 @@ class Desk:
         self.workers: dict[str, Worker] = {}
         self.turns: dict[Waiter, Turn] = {}
         self.draining = False
-        self._followed: dict[Session, dict[Hold, None]] = {}  # files that go back when a connection ends
+        self.presence = Presence(self)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def moment(self) -> Moment:
@@ -114,7 +115,7 @@ class Desk:
         self.watch(project)
         self.service.settle()
         if self.records is None:
-            self.follow(hold, peer)
+            self.presence.follow(hold, peer)
             return taken(self, project, self.projects.handle_of(project, hold), site)
         turn = Turn(self, project, worker, site)
         turn.peer = peer
@@ -198,39 +199,6 @@ class Desk:
         if self.workers.get(session.worker_id) is session:
             del self.workers[session.worker_id]
             self.service.part(session, "closed")
-
-    # Presence
-
-    def follow(self, hold: Hold, peer: bytes) -> None:
-        """Let a file go back when the plain connection ends that is registered under its worker's id.
-
-        Only one from the address that the request has come from: nobody takes files away by a name.
-        """
-        assert isinstance(hold.session, Worker)
-        found = self._companion(hold.session.worker_id, peer)
-        if found is None:
-            return
-        if found not in self._followed:
-            self._followed[found] = {}
-            self.service.follow(found, lambda: self._departed(found, peer))
-        self._followed[found][hold] = None
-
-    def _companion(self, worker_id: str, peer: bytes) -> Session | None:
-        named = self.service.state.registry.named(worker_id.encode("utf-8", "surrogatepass") or b"\0")
-        host = peer.rpartition(b":")[0]
-        here = [one for one in named if one.door == "line" and one.address.rpartition(b":")[0] == host]
-        return here[-1] if here else None
-
-    def _departed(self, session: Session, peer: bytes) -> None:
-        for hold in self._followed.pop(session):
-            if hold in hold.session.holds:
-                assert isinstance(hold.session, Worker)
-                if self._companion(hold.session.worker_id, peer) is not None:
-                    self.follow(hold, peer)
-                else:
-                    worker = hold.session
-                    self.lose(hold, ORPHANED, "disconnected")
-                    self.look(worker)
 
     # Projects
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from glockd.doors.dispatch import search
-from glockd.doors.dispatch.search import BadQuery, Claim, Operand, Scalar
+from glockd.doors.dispatch import operands, search
+from glockd.doors.dispatch.operands import BadQuery, Operand, Scalar
+from glockd.doors.dispatch.search import Claim
 
 LONGEST = 10_000  # characters
 DEEPEST = 50  # parentheses and exclamation marks within each other
@@ -176,20 +177,20 @@ class _Parser:
         if word.content == "len" and self._take("mark", "("):
             name = _name(self._pop())
             self._expect("mark", ")")
-            return search.Length(name)
+            return operands.Length(name)
         name = _name(word)
-        if name in search.OWN:
-            return search.Own(name)
+        if name in operands.OWN:
+            return operands.Own(name)
         if not self._take("mark", "["):
-            return search.Attribute(name)
+            return operands.Attribute(name)
         index = self._pop()
         self._expect("mark", "]")
         if index.kind == "text":
-            return search.Part(name, index.content)
+            return operands.Part(name, index.content)
         if index == ("word", "any") or index == ("word", "all"):
-            return search.Attribute(name, every=index.content == "all")
+            return operands.Attribute(name, every=index.content == "all")
         if index.kind == "word" and _INTEGER.match(index.content):
-            return search.Part(name, int(index.content))
+            return operands.Part(name, int(index.content))
         raise BadQuery("an index is any, all, a number or a quoted name")
 
     def _compared(self, operand: Operand) -> Claim:
@@ -208,7 +209,7 @@ class _Parser:
         is_range = follows.kind == "text" or ":" in follows.content
         if first.kind == "word" and (follows == ("mark", "(") or is_range):
             name = _name(first)
-            return self._among(search.Own(name) if name in search.OWN else search.Attribute(name))
+            return self._among(operands.Own(name) if name in operands.OWN else operands.Attribute(name))
         return search.Contains(constant(first), _name(self._pop()))
 
     def _among(self, operand: Operand) -> Claim:

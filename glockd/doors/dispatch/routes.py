@@ -12,10 +12,11 @@ from urllib.parse import unquote
 import glockd
 from glockd.doors.dispatch import bodies, grammar, specs, users
 from glockd.doors.dispatch.auth import Auth
+from glockd.doors.dispatch.operands import BadQuery, Subject
 from glockd.doors.dispatch.project import INITIAL, Handle, Project
 from glockd.doors.dispatch.refusal import NOT_AUTHORISED, Refusal
 from glockd.doors.dispatch.rses import Rses
-from glockd.doors.dispatch.search import BadQuery, Subject, contains
+from glockd.doors.dispatch.search import contains
 from glockd.doors.dispatch.shown import (
     HANDLES_A_TURN,
     dump,

@@ -45,7 +45,7 @@ class Turn(asyncio.Future[Answer]):
         """Its turn has come, or a file was free; answered once that is recorded."""
         self._hold = hold
         handle = self._desk.projects.handle_of(self.project, hold)
-        self._desk.follow(hold, self.peer)
+        self._desk.presence.follow(hold, self.peer)
         self._desk.behind_records(lambda: self._taken(handle))
 
     def refuse(self, reason: str, *, retry: bool) -> None:
