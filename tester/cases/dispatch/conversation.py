@@ -154,7 +154,8 @@ class Conversation:
             lone = VARIABLE.fullmatch(value)
             if lone is not None:
                 return self.variables[lone[1]]
-            return VARIABLE.sub(lambda found: str(self.variables[found[1]]), value)
+            filled: str = VARIABLE.sub(lambda found: str(self.variables[found[1]]), value)
+            return filled
         if isinstance(value, list):
             return [self.fill(one) for one in value]
         if isinstance(value, dict):

@@ -48,7 +48,7 @@ def test_what_fits(wanted: Any, got: Any) -> None:
         (True, 1, "true expected"),
         ("<int>", True, "<int>"),
         ("<time>", 5.0, "<time>"),
-        ("~^b", "abc", "~^b"),
+        ("~^b", "abc", "expected, got abc"),
         ({"a": 1}, {"a": 1, "b": 2}, "b not expected"),
         ({"a": 1, "...": True}, {"b": 2}, "a missing"),
         ({"a": {"b": 1}}, {"a": {"b": 2}}, r"it\.a\.b: 1 expected"),
