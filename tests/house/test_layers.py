@@ -34,7 +34,10 @@ LANGUAGES = {"line", "ldlm", "dispatch", "diego", "windows"}
 # In each door some files decide and others speak; those that decide know no I/O and no clock.
 PURE = (
     *("core.", "doors.line.wire.", "policy", "notices"),
-    *(f"doors.dispatch.{name}" for name in ("projects", "project", "elements", "refusal", "specs", "shown", "tokens")),
+    *(
+        f"doors.dispatch.{name}"
+        for name in ("projects", "project", "elements", "refusal", "specs", "shown", "tokens")
+    ),
     *(f"doors.ldlm.{name}" for name in ("calls", "sizes", "outcomes", "bodies", "cookies", "messages")),
 )
 IMPURE = {"asyncio", "socket", "ssl", "selectors", "time", "datetime", "threading", "logging", "structlog"}

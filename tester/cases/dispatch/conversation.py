@@ -154,8 +154,7 @@ class Conversation:
             lone = VARIABLE.fullmatch(value)
             if lone is not None:
                 return self.variables[lone[1]]
-            filled: str = VARIABLE.sub(lambda found: str(self.variables[found[1]]), value)
-            return filled
+            return VARIABLE.sub(lambda found: str(self.variables[found[1]]), value)
         if isinstance(value, list):
             return [self.fill(one) for one in value]
         if isinstance(value, dict):
@@ -169,7 +168,8 @@ class Conversation:
             plain = value if isinstance(value, str) else json.dumps(value)
             pairs.append(f"{name}={quote(plain, safe=step.get('safe', ':'))}")
         base = "/auth" if step.get("server") == "auth" else "/data"
-        return base + step["path"] + ("?" + "&".join(pairs) if pairs else "")
+        path: str = step["path"]
+        return base + path + ("?" + "&".join(pairs) if pairs else "")
 
     def _token(self, step: Mapping[str, Json]) -> str | None:
         now = time.time()

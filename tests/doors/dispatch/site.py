@@ -96,7 +96,7 @@ class Site:
         handle = self.next(project, worker)["handle"]
         return None if handle is None else str(handle["name"])
 
-    def releases(self, project: int, name: str, **how: str) -> Reply:
+    def releases(self, project: int, name: str, **how: Any) -> Reply:
         return self.asks("release", handle_id=f"{project}:n:{name}", **how)
 
     def states(self, project: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from tests.doors.dispatch.site import Site, flags
 from tests.support.clients import wait_until
+from tests.support.http import ask, samples
 from tests.support.process import Glockd, Spawner, run_glockd
 
 OPEN = ("-dispatch", "127.0.0.1:0", "-dispatch-hold-seconds=20")
@@ -34,15 +34,9 @@ def site(daemon: Glockd) -> Iterator[Site]:
     site.pool.shutdown(wait=False)
 
 
-def waiting(daemon: Glockd) -> int:
-    """How many wait for a file, as the page of metrics has it."""
-    client = daemon.stream("unix")
-    client.says("stats")
-    reply = client.receive_line()
-    client.vanishes()
-    found = json.loads(reply.partition(b" ")[2])
-    assert isinstance(found, dict), found
-    return int(found["waiting"])
+def gauge(daemon: Glockd, name: str) -> float:
+    """What the page of metrics says."""
+    return samples(ask(daemon.ws, "/metrics").text)[name]
 
 
 def call_of(site: Site, project: int, worker: str) -> socket.socket:
@@ -53,9 +47,14 @@ def call_of(site: Site, project: int, worker: str) -> socket.socket:
     return sock
 
 
-def line_of(site: Site, project: int, number: int) -> None:
-    """Wait until so many stand in line for a project's files: each look takes and fails, and waits itself no more."""
-    wait_until(lambda: waiting(site.daemon) == number, about=lambda: waiting(site.daemon))
+def stands(daemon: Glockd, number: int) -> None:
+    """Wait until so many wait for files."""
+    wait_until(lambda: gauge(daemon, 'glockd_waiters{table="items"}') == number)
+
+
+def connected(daemon: Glockd, number: int, kind: str = "tcp") -> None:
+    """Wait until there are so many connections in the line language."""
+    wait_until(lambda: gauge(daemon, f'glockd_connections{{transport="{kind}"}}') == number)
 
 
 def test_without_a_secret_everybody_is_anonymous_and_may_do_all(site: Site) -> None:
@@ -68,7 +67,7 @@ def test_a_waiting_worker_is_served_the_moment_a_file_comes_back(site: Site) -> 
     project = site.project("a")
     assert site.takes(project) == "a"
     waits = site.later(lambda: site.asks("next_file", project_id=project, worker_id="next"))
-    line_of(site, project, 1)
+    stands(site.daemon, 1)
     site.releases(project, "a", failed="yes")
     handle = waits.result(5).json["handle"]
     assert (handle["name"], handle["worker_id"], handle["attempts"]) == ("a", "next", 2)
@@ -78,9 +77,9 @@ def test_whoever_hangs_up_leaves_the_line(site: Site) -> None:
     project = site.project("a")
     site.takes(project)
     gone = call_of(site, project, "gone")
-    line_of(site, project, 1)
+    stands(site.daemon, 1)
     gone.close()
-    line_of(site, project, 0)
+    stands(site.daemon, 0)
     site.releases(project, "a", failed="yes")
     handle = site.next(project, "w2")["handle"]
     assert (handle["worker_id"], handle["attempts"]) == ("w2", 2)
@@ -90,7 +89,7 @@ def test_draining_sends_those_who_wait_away_with_503(site: Site) -> None:
     project = site.project("a")
     site.takes(project)
     waits = site.later(lambda: site.asks("next_file", project_id=project, worker_id="next"))
-    line_of(site, project, 1)
+    stands(site.daemon, 1)
     site.daemon.gets(signal.SIGTERM)
     assert waits.result(5).status == 503
     assert site.daemon.ends() == 0
@@ -100,7 +99,7 @@ def test_a_kicked_worker_gives_its_files_back(glockd: Spawner) -> None:
     site = Site(glockd(*OPEN, "-admin"), user=None)
     project = site.project("a")
     site.takes(project, "lazy")
-    site.daemon.stream("unix").says("kick worker:lazy").hears("1 kicked: 1")
+    site.daemon.stream("unix").says("kick worker:lazy").hears("1 Kicked: worker:lazy")
     wait_until(lambda: site.states(project) == {"a": "initial"})
 
 
@@ -124,7 +123,7 @@ def test_with_several_connections_the_last_one_counts(site: Site) -> None:
         line.says("iam w1").hears_a_line()
     site.takes(project, "w1")
     second.vanishes()
-    first.says("who").hears_a_line()
+    connected(site.daemon, 1)
     assert site.states(project) == {"a": "reserved"}
     first.vanishes()
     wait_until(lambda: site.states(project) == {"a": "initial"})
@@ -136,7 +135,7 @@ def test_nobody_takes_files_away_by_a_name(site: Site) -> None:
     stranger = site.daemon.stream()
     stranger.says("iam w1").hears_a_line()
     stranger.vanishes()
-    site.daemon.stream().says("who").hears_a_line()
+    connected(site.daemon, 0)
     assert site.states(project) == {"a": "reserved"}
 
 
@@ -146,7 +145,7 @@ def test_a_connection_from_elsewhere_does_not_count(site: Site) -> None:
     line.says("iam w1").hears_a_line()
     site.takes(project, "w1")
     line.vanishes()
-    site.daemon.stream().says("who").hears_a_line()
+    connected(site.daemon, 0, "unix")
     assert site.states(project) == {"a": "reserved"}
 
 
