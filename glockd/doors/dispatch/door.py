@@ -18,6 +18,7 @@ from glockd.net.guard import Visitors
 from glockd.net.http import HttpProtocol
 from glockd.net.http_way import HttpWay
 from glockd.net.reader import Limits
+from glockd.notices import Unread
 
 if TYPE_CHECKING:
     from glockd.config import Config
@@ -75,9 +76,13 @@ class DispatchDoor:
     def reload(self, config: Config) -> None:
         """Take over who is known; what the policy holds is in force already.
 
-        A file that cannot be used leaves those known who were.
+        A file that cannot be used leaves those known who were, and the log says so.
         """
-        self._routes.users = _users(config)
+        try:
+            self._routes.users = _users(config)
+        except StartError as error:
+            self._service.outbox.append(Unread(str(error)))
+            self._service.settle()
 
     async def drain(self, deadline: float) -> None:
         """Answer what has arrived, those who wait with 503, and close every connection.

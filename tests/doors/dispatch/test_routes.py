@@ -252,6 +252,17 @@ def test_a_file_that_means_nothing_is_a_start_error(
     assert (result.returncode, wrong in result.stderr) == (1, True), result.stderr
 
 
+def test_users_are_read_again_unless_they_mean_nothing(glockd: Spawner, tmp_path: Path) -> None:
+    daemon = glockd(*flags(tmp_path))
+    zed = Site(daemon, "zed")
+    (tmp_path / "users").write_text("zed\n")
+    daemon.gets(signal.SIGHUP)
+    wait_until(lambda: zed.asks("projects").status == 200)
+    (tmp_path / "users").write_text("zed boss\n")
+    daemon.gets(signal.SIGHUP).logs("a file cannot be used", "'boss' is neither")
+    assert zed.asks("projects").status == 200
+
+
 # Bad input
 
 
