@@ -27,7 +27,7 @@ FLOORS = [
     {"doors", "web"},
     {"process", "cluster", "logs", "summary"},
     {"listening", "daemon"},
-    {"run", "check", "probe"},
+    {"run", "check", "probe", "issue"},
     {"cli"},
 ]
 LANGUAGES = {"line", "ldlm", "dispatch", "diego", "windows"}
