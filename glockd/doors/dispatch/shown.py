@@ -16,10 +16,12 @@ from glockd.doors.dispatch.projects import Projects
 # Handles that are put into words at once: some 2 ms.
 HANDLES_A_TURN = 250
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 
 def dump(value: object) -> bytes:
     """A value as JSON; lone surrogates, which JSON can have and UTF-8 cannot, stay escaped."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def holder(hold: Hold) -> str:
