@@ -177,6 +177,18 @@ def test_what_was_answered_survives_the_daemon_s_death(glockd: Spawner, folder: 
     assert again.project("a") > deleted
 
 
+def test_a_restart_leaves_workers_their_files(glockd: Spawner, folder: Path) -> None:
+    records = ("-records", str(folder / "restart"))
+    site = Site(glockd(*OPEN, *records), user=None)
+    project = site.project("a", "b")
+    site.takes(project, "w1")
+    site.daemon.gets(signal.SIGTERM)
+    assert site.daemon.ends() == 0
+    again = Site(glockd(*OPEN, *records), user=None)
+    assert again.states(project) == {"a": "reserved", "b": "initial"}
+    assert again.releases(project, "a", worker_id="w1").json["attempts"] == 1
+
+
 def test_leases_go_on_over_a_restart(glockd: Spawner, folder: Path) -> None:
     records = ("-records", str(folder / "leases"))
     site = Site(glockd(*OPEN, *records), user=None)
