@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import against
 from bench.calls import calls
+from bench.dispatch import dispatch
 from bench.ldlm import ldlm
 from bench.rows import (
     IDLE_CONNECTIONS,
@@ -310,6 +311,7 @@ FIGURES: dict[str, Callable[[Run], Iterator[Row]]] = {
     "waiters": many_waiters,
     "history": history,
     "calls": calls,
+    "dispatch": dispatch,
     "ldlm": ldlm,
 }
 

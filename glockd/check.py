@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glockd.config import SOCKETS, Config, StartError, flag, options
+from glockd.doors.dispatch.users import read_proximity, read_users
 from glockd.net.tls import Tls, TlsError
 from glockd.policy import read_all_secrets
 from glockd.process.binding import addresses
@@ -50,7 +51,7 @@ def in_force(config: Config, sources: Mapping[str, str]) -> Iterator[str]:
 def examine(config: Config) -> Findings:
     """Read all files that the options name, and see whether what they name is there."""
     found = Findings([], [], [])
-    for look in (_secrets, _certificates, _places, _hosts):
+    for look in (_secrets, _users, _certificates, _places, _hosts):
         try:
             look(config, found)
         except (StartError, TlsError) as error:
@@ -62,6 +63,16 @@ def _secrets(config: Config, found: Findings) -> None:
     for name, secrets in read_all_secrets(config).items():
         if secrets:
             found.facts.append(f"-{flag(name)}: {getattr(config, name)}: {len(secrets)} secrets")
+
+
+def _users(config: Config, found: Findings) -> None:
+    """What Data Dispatcher's door reads besides its secrets."""
+    users = read_users(config.dispatch_users_file, config.dispatch_password_file)
+    if users.known is not None:
+        found.facts.append(f"-dispatch-users-file: {config.dispatch_users_file}: {len(users.known)} users")
+    if config.dispatch_proximity_file:
+        rows = read_proximity(config.dispatch_proximity_file)
+        found.facts.append(f"-dispatch-proximity-file: {config.dispatch_proximity_file}: {len(rows)} rows")
 
 
 def _certificates(config: Config, found: Findings) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from glockd import __version__
-from glockd.config import Config, ConfigError, default, flag, options, variable
+from glockd.config import Config, ConfigError, StartError, default, flag, options, variable
 from glockd.layers import build, from_file
 
 # What Go's flag package takes for a boolean.
@@ -171,6 +171,13 @@ def _options() -> list[click.Parameter]:
             "exit status 0 or 1",
             **asks,
         ),
+        click.Option(
+            ["-dispatch-token", "--dispatch-token"],
+            metavar="USER",
+            help="print the line for ~/.token_library with which that user is known to -dispatch for 7 days, "
+            "and start nothing",
+            **asks,
+        ),
         click.Option(["-version", "--version"], help="Show the version.", callback=_show_version, **hidden),
         click.Option(["-h"], help="Show this on standard error.", callback=_show_usage, **hidden),
     ]
@@ -199,6 +206,8 @@ def _run(**values: Any) -> None:
         raise click.UsageError(str(error)) from error
     if what == "check":
         sys.exit(_check(context, config))
+    if what == "dispatch_token":
+        sys.exit(_issue(config, value))
     # Not before the options are known to be right: these take most of the start's time.
     from glockd.run import run
 
@@ -226,6 +235,17 @@ def _check(context: click.Context, config: Config) -> int:
         for line in lines:
             click.echo(f"glockd: {level}: {line}", err=True)
     return 1 if found.errors else 0
+
+
+def _issue(config: Config, user: str) -> int:
+    from glockd.issue import token_line
+
+    try:
+        click.echo(token_line(config, user))
+    except (ConfigError, StartError) as error:
+        click.echo(f"glockd: {error}", err=True)
+        return 1
+    return 0
 
 
 def _source(context: click.Context, name: str) -> str:

@@ -27,7 +27,7 @@ class StartError(Exception):
 
 
 # The kinds of IP sockets, each by the name that other options and a service manager know it by.
-SOCKETS = ("tcp", "ws", "http", "ldlm", "ldlm-rest")
+SOCKETS = ("tcp", "ws", "http", "ldlm", "ldlm-rest", "dispatch")
 
 UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
 MAX_HISTORY = 10_000_000  # some GB
@@ -275,6 +275,33 @@ class Config:
         "how long an LDLM lock must have been unused for that",
         "SECONDS",
         within=(0, 365 * DAY),
+        reloads=True,
+    )
+    dispatch: str = option("", "where Data Dispatcher's clients are served; empty: nowhere", "HOST:PORT")
+    dispatch_secret_file: str = option(
+        "",
+        "file of secrets, one a line: the first signs Data Dispatcher's tokens, any is good to check them",
+        "PATH",
+        reloads=True,
+        secrets=True,
+    )
+    dispatch_users_file: str = option(
+        "",
+        "file of Data Dispatcher's users: NAME [admin] [role:NAME]... a line; empty: whoever has a token",
+        "PATH",
+        reloads=True,
+    )
+    dispatch_password_file: str = option(
+        "", "file of Data Dispatcher's passwords, as htdigest writes it", "PATH", reloads=True
+    )
+    dispatch_proximity_file: str = option(
+        "", "file of how near storage elements are to sites: SITE ELEMENT NUMBER a line", "PATH"
+    )
+    dispatch_hold_seconds: int = option(
+        20,
+        "keep a Data Dispatcher's worker waiting for so long when no file is free; 0: not at all",
+        "SECONDS",
+        within=(0, 600),
         reloads=True,
     )
     log_format: str = option(

@@ -166,8 +166,8 @@ class Daemon:
         Raises:
             StartError: one is.
         """
-        for found in self._listening.exposed(secrets_of):
-            if config.auth_file:
+        for found, is_forbidden in self._listening.exposed(secrets_of):
+            if config.auth_file or is_forbidden:
                 raise StartError(found)
             self._log.warning(found)
 

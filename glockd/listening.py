@@ -22,7 +22,12 @@ from glockd.process.sockets import BACKLOG, UnixSocket, bound_keepalive, inherit
 from glockd.service import Service
 
 # The protocols that are offered in a TLS handshake (RFC 7301, ALPN), by kind of socket; the others negotiate none.
-ALPN: dict[str, Sequence[str]] = {"http": ("http/1.1",), "ldlm": ("h2",), "ldlm-rest": ("http/1.1",)}
+ALPN: dict[str, Sequence[str]] = {
+    "http": ("http/1.1",),
+    "ldlm": ("h2",),
+    "ldlm-rest": ("http/1.1",),
+    "dispatch": ("http/1.1",),
+}
 
 
 class Listener(NamedTuple):
@@ -158,8 +163,10 @@ class Listening:
     def _has_tls(self, kind: str) -> bool:
         return self._tls is not None and kind in self._config.tls_sockets
 
-    def exposed(self, secrets_of: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
+    def exposed(self, secrets_of: Mapping[str, Sequence[bytes]]) -> Iterator[tuple[str, bool]]:
         """What is to be said of doors that other machines reach without a secret or a client's certificate.
+
+        With each whether that must not be, whatever the line language asks for.
 
         Args:
             secrets_of: by the option that names their file.
@@ -172,10 +179,11 @@ class Listening:
             if door is None or secrets_of[door.secrets] or knows:
                 continue
             if not ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
-                yield (
+                said = (
                     f"-{kind}: {_name(sock)} lets in everybody who reaches it: "
                     f"see -{flag(door.secrets)} and -tls-client-ca"
                 )
+                yield said, door.only_at_home
 
     def close(self, *, but: str = "") -> None:
         """Listen no more, but on sockets of the kind `but`."""

@@ -25,6 +25,7 @@ from glockd.notices import (
     Refusals,
     Renamed,
     Stranger,
+    Unread,
     Unrecorded,
 )
 
@@ -124,6 +125,8 @@ def say(notice: Notice) -> None:
             log.info("records are written again", after=round(seconds, 3))
         case CheckpointFailed(reason=reason):
             log.warning("records are written, but their log cannot be emptied", reason=reason)
+        case Unread(reason=reason):
+            log.error("a file cannot be used: it is as before", reason=reason)
         case Record():
             _say_record(notice)
 

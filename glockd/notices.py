@@ -87,6 +87,13 @@ class CheckpointFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that a door was to read again cannot be used; what it said before is in force."""
+
+    reason: str
+
+
 # What lies in the service's outbox: events for the listeners of sessions, and the rest for the log, the history's
 # records among it where they are logged as they happen.
 Notice: TypeAlias = (
@@ -102,4 +109,5 @@ Notice: TypeAlias = (
     | Unrecorded
     | Recording
     | CheckpointFailed
+    | Unread
 )

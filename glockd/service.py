@@ -89,6 +89,7 @@ class Service:
         self.deadlines = state.deadlines  # looked at behind every command
         self._listeners = state.registry.listeners
         self._parted: deque[Callable[[], None]] = deque()
+        self._followers: dict[Session, Callable[[], None]] = {}
         self._timer: TimerHandle | None = None
         self._armed = NEVER
         self._refused: Counter[str] = Counter()
@@ -139,12 +140,18 @@ class Service:
         if done and self.policy.config.verbose:
             self.outbox.append(Disconnected(session, how))
         self.settle()
+        if done and session in self._followers:
+            self._followers.pop(session)()
         if not done:
             self.loop.call_soon(self.part, session, how, then)
         elif then is not nothing:
             if not self._parted:
                 self.loop.call_soon(self._see_off)
             self._parted.append(then)
+
+    def follow(self, session: Session, then: Callable[[], None]) -> None:
+        """Have `then` called when a live session of another door has ended; one follower a session."""
+        self._followers[session] = then
 
     # What happens by itself
 

@@ -58,6 +58,7 @@ class Optional(NamedTuple):
     kind: str  # that class
     extra: str  # what it needs beyond the base, as pip knows it
     secrets: str  # the option that names the file of its secrets
+    only_at_home: bool = False  # whether it is refused to listen beyond loopback without any
 
     def is_wanted(self, config: Config, kinds: Iterable[str]) -> bool:
         """Whether it is to be built.
@@ -92,5 +93,14 @@ class Optional(NamedTuple):
 OPTIONAL = (
     Optional(
         "ldlm", ("ldlm", "ldlm-rest"), "glockd.doors.ldlm.door", "LdlmDoor", "ldlm", "ldlm_password_file"
+    ),
+    Optional(
+        "dispatch",
+        ("dispatch",),
+        "glockd.doors.dispatch.door",
+        "DispatchDoor",
+        "dispatch",
+        "dispatch_secret_file",
+        only_at_home=True,
     ),
 )

@@ -1,4 +1,7 @@
-"""Case files: JSON with sets of options a daemon is started with (`servers`) and conversations (`cases`)."""
+"""Case files: JSON with sets of options a daemon is started with (`servers`) and conversations (`cases`).
+
+Instead of sets of options a file may say what every daemon is to know (`fixtures`): its one set has just that.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from ..errors import CannotTest
 from .outcome import Failed
 from .values import Json
 
-KINDS = ("wire", "quirk", "defect")
+KINDS = ("wire", "quirk", "defect", "ours")
+
+
+DEFAULT = "default"  # the set of options where a file has one only
 
 
 class NotCases(CannotTest):
@@ -24,7 +30,7 @@ class Case:
 
     Attributes:
         kind: `wire`, a client can depend on it; `quirk`, an oddity of the original that we copy; `defect`, a
-            fault of the original that we do not.
+            fault of the original that we do not; `ours`, what the original does not have.
         profile: the name of the options that the daemon must have.
         alone: it ends and starts the daemon, so it gets one of its own.
         instead: for a defect, what is right.
@@ -57,8 +63,14 @@ def read(path: Path) -> CaseFile:
     """
     try:
         data = json.loads(path.read_bytes())
-        profiles = {str(name): dict(options) for name, options in data["servers"].items()}
-        cases = [_case(entry) for entry in data["cases"]]
+        if "fixtures" in data:
+            profiles = {DEFAULT: {"fixtures": dict(data["fixtures"])}}
+            cases = [_case(entry["name"], entry.get("about", ""), DEFAULT, entry) for entry in data["cases"]]
+        else:
+            profiles = {str(name): dict(options) for name, options in data["servers"].items()}
+            cases = [
+                _case(entry["id"], entry.get("title", ""), entry["server"], entry) for entry in data["cases"]
+            ]
     except (ValueError, TypeError, AttributeError) as problem:
         raise NotCases(f"{path}: {problem}") from problem
     except KeyError as problem:
@@ -69,12 +81,12 @@ def read(path: Path) -> CaseFile:
     return CaseFile(path, profiles, cases)
 
 
-def _case(entry: Mapping[str, Json]) -> Case:
+def _case(name: str, title: str, profile: str, entry: Mapping[str, Json]) -> Case:
     case = Case(
-        name=entry["id"],
-        title=entry.get("title", ""),
+        name=name,
+        title=title,
         kind=entry["kind"],
-        profile=entry["server"],
+        profile=profile,
         alone=entry.get("own_server", False),
         instead=entry.get("instead", ""),
         steps=entry["steps"],

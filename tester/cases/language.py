@@ -16,7 +16,7 @@ from .daemon import Daemon
 from .files import Case
 from .values import Json
 
-LANGUAGES = ("ldlm",)
+LANGUAGES = ("dispatch", "ldlm")
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,17 @@ FLOORS = [
     {"doors", "web"},
     {"process", "cluster", "logs", "summary"},
     {"listening", "daemon"},
-    {"run", "check", "probe"},
+    {"run", "check", "probe", "issue"},
     {"cli"},
 ]
 LANGUAGES = {"line", "ldlm", "dispatch", "diego", "windows"}
 # In each door some files decide and others speak; those that decide know no I/O and no clock.
 PURE = (
     *("core.", "doors.line.wire.", "policy", "notices"),
+    *(
+        f"doors.dispatch.{name}"
+        for name in ("projects", "project", "elements", "refusal", "specs", "shown", "tokens")
+    ),
     *(f"doors.ldlm.{name}" for name in ("calls", "sizes", "outcomes", "bodies", "cookies", "messages")),
 )
 IMPURE = {"asyncio", "socket", "ssl", "selectors", "time", "datetime", "threading", "logging", "structlog"}

@@ -12,7 +12,7 @@ from tests.support.places import ROOT
 LONGEST_FUNCTION = 60  # lines
 LONGEST_MODULE = 420
 # Each with the reason why it is longer.
-LONG_MODULES: dict[str, str] = {}
+LONG_MODULES = {"glockd/config.py": "all options are there, and each door brings its own"}
 MODULES = sorted(ROOT.glob("glockd/**/*.py"))
 
 

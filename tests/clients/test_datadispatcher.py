@@ -1,0 +1,140 @@
+"""Data Dispatcher's unmodified clients from PyPI, library and command, against this server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.doors.dispatch.site import flags
+from tests.doors.ldlm.adapters import address
+from tests.support.process import Glockd, Spawner
+
+CLIENT = "datadispatcher-client==2.0.3"
+LONG = 300.0  # seconds that a registry may take
+
+LIBRARY = """
+from data_dispatcher.api import DataDispatcherClient
+
+client = DataDispatcherClient(worker_id="w1")
+assert client.login_password("alice", "pw")[0] == "alice"
+assert client.version()
+files = [{"namespace": "n", "name": name} for name in ("a", "b", "c d+e")]
+project = client.create_project(files, project_attributes={"k": 1}, query="files", users=["bob"])
+number = project["project_id"]
+assert [one["name"] for one in project["file_handles"]] == ["a", "b", "c d+e"], project
+taken = client.next_file(number, stagger=0)
+assert (taken["name"], taken["worker_id"]) == ("a", "w1"), taken
+assert [one["name"] for one in client.reserved_handles(number, "w1")] == ["a"]
+assert client.file_done(number, "n:a")["state"] == "done"
+assert client.next_file(number, stagger=0)["name"] == "b"
+assert client.file_failed(number, "n:b", retry=False)["state"] == "failed"
+assert client.next_file(number, stagger=0)["name"] == "c d+e"
+assert client.next_file(number, stagger=0, timeout=1) is True
+assert client.file_done(number, "n:c d+e")["state"] == "done"
+assert client.next_file(number, stagger=0) is False
+assert client.get_project(number)["state"] == "failed"
+assert client.restart_handles(number, failed=True)["state"] == "active"
+assert [one["project_id"] for one in client.search_projects("k = 1")] == [number]
+assert number in [one["project_id"] for one in client.list_projects()]
+copied = client.copy_project(number)["project_id"]
+assert copied != number
+assert client.cancel_project(copied)["state"] == "cancelled"
+assert client.activate_project(copied)["state"] == "active"
+client.delete_project(copied)
+assert client.get_project(copied) is None
+assert client.list_rses() == []
+assert client.get_rse("NONE") is None
+print("good")
+"""
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where an environment of the client's own has its programs."""
+    folder = tmp_path_factory.mktemp("datadispatcher")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", CLIENT]
+    result = subprocess.run(install, capture_output=True, text=True, timeout=LONG, check=False)
+    if result.returncode:
+        if os.environ.get("CI"):
+            pytest.fail(result.stderr)
+        pytest.skip(f"{CLIENT} cannot be installed: {result.stderr.strip()[-200:]}")
+    return folder / "bin"
+
+
+@pytest.fixture
+def daemon(glockd: Spawner, tmp_path: Path) -> Glockd:
+    return glockd(*flags(tmp_path))
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(daemon: Glockd, programs: Path, tmp_path: Path) -> Run:
+    """Runs a program of the client's."""
+    base = "http://{}:{}".format(*address(daemon, "dispatch"))
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {
+        "PATH": f"{programs}:/usr/bin:/bin",
+        "HOME": str(home),
+        "USER": "alice",
+        "DATA_DISPATCHER_URL": f"{base}/data",
+        "DATA_DISPATCHER_AUTH_URL": f"{base}/auth",
+        "METACAT_SERVER_URL": base,
+    }
+
+    def call(program: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        command = [str(programs / program), *arguments]
+        return subprocess.run(
+            command,
+            env=environment,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            input=given,
+            timeout=60,
+            check=False,
+        )
+
+    return call
+
+
+def test_the_library(run: Run) -> None:
+    result = run("python", "-c", LIBRARY)
+    assert (result.returncode, result.stdout.splitlines()[-1:]) == (0, ["good"]), result.stderr
+
+
+def test_the_command(run: Run, programs: Path) -> None:
+    def ddisp(*words: str, given: str = "") -> str:
+        result = run("python", str(programs / "ddisp"), *words, given=given)
+        assert result.returncode == 0, (words, result.stdout, result.stderr)
+        return result.stdout.strip()
+
+    login = (
+        "from data_dispatcher.api import DataDispatcherClient as C; print(C().login_password('alice', 'pw'))"
+    )
+    assert run("python", "-c", login).returncode == 0
+    assert "Server version" in ddisp("version")
+    files = programs.parent / "files.txt"
+    files.write_text("n:a\nn:b\n")
+    number = ddisp("project", "create", "-l", str(files))
+    assert number.isdigit()
+    assert "active" in ddisp("project", "show", number)
+    assert number in ddisp("project", "list")
+    worker = ddisp("worker", "id", "w1")
+    assert worker == "w1"
+    assert ddisp("worker", "next", "-w", "w1", number) == "n:a"
+    assert "name      : a" in ddisp("worker", "list", number)
+    ddisp("worker", "done", "-w", "w1", number, "n:a")
+    assert "done" in ddisp("file", "show", number, "n:a")
+    ddisp("project", "restart", "-a", number)
+    assert "initial" in ddisp("file", "list", number)
+    ddisp("project", "cancel", number)
+    assert "cancelled" in ddisp("project", "show", number)
