@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bench import against
 from bench.calls import GRPC_ECHO
 from bench.rows import LOAD_CORE, SERVER_CORE, Row, Run, middle
 from glockd_tester import load
@@ -194,16 +195,17 @@ def memory(run: Run) -> Iterator[Row]:
 
 
 def beside(run: Run) -> Row:
-    """`g`/`r` with the door built and idle, against a daemon without."""
+    """What a `g` or `r` costs with the door built and idle, against a daemon without: processor time, not rates.
+
+    Each round has servers of its own: two that are alike differ by a percent, by where their memory happens to lie.
+    """
     ratios = []
     door = ("-ldlm", "127.0.0.1:0", "-ldlm-rest", "127.0.0.1:0")
-    with LocalServer(core=SERVER_CORE) as without, LocalServer(door, core=SERVER_CORE) as built:
-        for _ in range(run.rounds):
-            rates = [
-                load.pingpong(one.tcp, connections=50, seconds=run.seconds, core=LOAD_CORE).rate
-                for one in (without, built)
-            ]
-            ratios.append(rates[1] / rates[0])
-            run.say(f"line door beside LDLM's: {ratios[-1]:.3f}")
-    passed = statistics.median(ratios) >= 0.99
-    return Row("`g`/`r` with LDLM's door built and idle, against none", "≥ 0.99", middle(ratios), passed)
+    for turn in range(max(run.rounds, 10)):
+        with LocalServer(core=SERVER_CORE) as without, LocalServer(door, core=SERVER_CORE) as built:
+            order = (built, without) if turn % 2 else (without, built)
+            costs = {server: against.ping_pong(server, run) for server in order}
+        ratios.append(costs[built] / costs[without])
+        run.say(f"line door beside LDLM's: {ratios[-1]:.3f}")
+    passed = statistics.median(ratios) <= 1.01
+    return Row("`g`/`r` with LDLM's door built and idle, against none", "≤ 1.01", middle(ratios), passed)
