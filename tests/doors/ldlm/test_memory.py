@@ -24,7 +24,7 @@ from glockd.net.reader import Reader
 from glockd.net.stream import Stream
 from tests.doors.ldlm.adapters import KINDS as CALLS
 from tests.support.http2 import RESET, Client, Pipe, prefixed, request
-from tests.support.wires import service_alone, until
+from tests.support.wires import rings, service_alone, until
 
 KINDS = (
     *(GrpcConnection, Stream, HttpProtocol, Reader, HttpRequestParser, Ask, Answer),
@@ -116,7 +116,7 @@ class House:
         """Let time pass."""
         now = self.service.now
         self.service.now = lambda: now() + seconds
-        self.service._expire()
+        rings(self.service)
 
     def is_empty(self) -> bool:
         state = self.service.state
