@@ -7,24 +7,21 @@ import gc
 import json
 import struct
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, cast
 
 import pytest
 from httptools import HttpRequestParser
 
 from glockd.core.holds import Hold, Waiter
 from glockd.core.sessions import Session
-from glockd.doors.ldlm.door import LdlmDoor
 from glockd.doors.ldlm.keeper import Keeper
 from glockd.net.exchange import Answer, Ask
 from glockd.net.frames import frame
-from glockd.net.grpc import GrpcConnection, GrpcServer
+from glockd.net.grpc import GrpcConnection
 from glockd.net.http import HttpProtocol
 from glockd.net.reader import Reader
 from glockd.net.stream import Stream
-from tests.doors.ldlm.adapters import KINDS as CALLS
-from tests.support.http2 import RESET, Client, Pipe, prefixed, request
-from tests.support.wires import rings, service_alone, until
+from tests.doors.ldlm.callers import Caller, House, Visitor
+from tests.support.http2 import RESET, prefixed, request
 
 KINDS = (
     *(GrpcConnection, Stream, HttpProtocol, Reader, HttpRequestParser, Ask, Answer),
@@ -49,78 +46,6 @@ def left() -> list[object]:
 async def turns() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
-
-
-class Caller(Client):
-    """A gRPC client."""
-
-    def asks(self, call: str, *more: tuple[str, str], **fields: Any) -> int:
-        """Make a call; its stream."""
-        stream = self.begins(request(f"/ldlm.LDLM/{call}", *more))
-        self.says(stream, prefixed(CALLS[call][0].encode({"name": "job", **fields})))
-        return stream
-
-    def takes(self, **fields: Any) -> str:
-        """The key of a TryLock, which must succeed."""
-        answer = CALLS["TryLock"][1].decode(self.has(self.asks("TryLock", **fields)).message)
-        assert answer["locked"]
-        return str(answer["key"])
-
-
-class Visitor:
-    """A REST client, on one connection."""
-
-    def __init__(self, door: LdlmDoor) -> None:
-        self.pipe = Pipe()
-        self.protocol = door.answers["ldlm-rest"]()
-        self.protocol.connection_made(self.pipe)
-        self.cookie = ""
-
-    def sends(self, data: bytes) -> None:
-        self.protocol.data_received(data)
-
-    def asks(self, method: str, path: str, body: bytes = b"") -> None:
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{self.cookie}Content-Length: {len(body)}\r\n\r\n"
-        self.sends(head.encode() + body)
-
-    async def hears(self) -> dict[str, Any]:
-        """The body of the latest answer."""
-        await until(lambda: self.pipe.written.endswith(b"}"))
-        heard: dict[str, Any] = json.loads(self.pipe.written.rpartition(b"\r\n\r\n")[2])
-        self.pipe.written.clear()
-        return heard
-
-    async def begins(self) -> None:
-        """Open a session."""
-        self.asks("POST", "/session")
-        self.cookie = f"Cookie: ldlm-session={(await self.hears())['session_id']}\r\n"
-
-    def vanishes(self, error: Exception | None = None) -> None:
-        self.protocol.connection_lost(error)
-
-
-class House:
-    """The door, on a service of its own."""
-
-    def __init__(self, **options: Any) -> None:
-        self.service = service_alone(**options)
-        self.door = LdlmDoor(self.service, None)
-
-    def caller(self) -> Caller:
-        return Caller(cast(GrpcServer, self.door.answers["ldlm"]))
-
-    def visitor(self) -> Visitor:
-        return Visitor(self.door)
-
-    def passes(self, seconds: float) -> None:
-        """Let time pass."""
-        now = self.service.now
-        self.service.now = lambda: now() + seconds
-        rings(self.service)
-
-    def is_empty(self) -> bool:
-        state = self.service.state
-        return not (len(state.registry) or len(state.exclusive) or state.exclusive.waiting)
 
 
 # By gRPC: what a client does before it goes.
