@@ -81,7 +81,7 @@ chaos: dev
 # All that docs/reliability.md tells of.
 faults: chaos
 	$(BIN)/glockd-tester faults
-	$(BIN)/python tools/fuzz.py --lines 3000000 --messages 500000 --requests 500000 --frames 500000
+	$(BIN)/python tools/fuzz.py --lines 3000000 --messages 500000 --requests 500000 --frames 500000 --ldlm 500000
 	$(BIN)/python tools/mutants.py --seconds 390
 
 all: format-check lint types test

@@ -1,6 +1,6 @@
-"""Junk for the parsers of lines, websockets, HTTP and gRPC, without a process or a socket in between.
+"""Junk for the parsers of lines, websockets, HTTP and gRPC and for LDLM's door, without a process or a socket between.
 
-    python tools/fuzz.py --lines 1000000 --messages 200000 --requests 200000 --frames 200000 --seed 1
+    python tools/fuzz.py --lines 1000000 --messages 200000 --requests 200000 --frames 200000 --ldlm 200000 --seed 1
 
 Everything that comes out as an exception is a crash, an input that takes more than two seconds a hang, and memory that
 grows from one tenth of the run to the next a leak. The state behind the parsers must be empty whenever all have gone.
@@ -17,7 +17,6 @@ import resource
 import socket
 import sys
 import time
-import traceback
 from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
@@ -39,62 +38,16 @@ from glockd.net.http_way import HttpWay
 from glockd.net.reader import Limits
 from glockd.web.app import Page, Site, health
 from glockd.web.handshakes import Handshakes
-from glockd_tester.faults_clients import junk
 from tests.support.conversations import ConversationClient, ConversationDaemon
 from tests.support.grpc_server import Bench, echo_server
+from tools.courses import Course, pieces
+from tools.fuzz_ldlm import ldlm
 
-HANG = 2.0  # seconds
 LEAK = 1000  # objects; a connection that is not freed is some fifty
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-
-
-class Course:
-    """What is counted of one kind of fuzzing; `crashes` holds tracebacks by their last lines."""
-
-    def __init__(self) -> None:
-        self.inputs = self.hangs = self.sessions = self.commands = 0
-        self.slowest = 0.0
-        self.crashes: dict[str, str] = {}
-        self.memory: list[int] = []  # objects that the collector knows, each time everybody has gone
-
-    def feed(self, receive: Any, data: bytes) -> None:
-        self.inputs += 1
-        start = time.perf_counter()
-        try:
-            receive(data)
-        except Exception as problem:
-            where = traceback.extract_tb(problem.__traceback__)[-1]
-            self.crashes.setdefault(f"{problem!r} at {where.filename}:{where.lineno}", data[:200].hex())
-        took = time.perf_counter() - start
-        self.slowest = max(self.slowest, took)
-        self.hangs += took > HANG
-
-    def all_are_gone(self) -> None:
-        # The daemon runs without a cyclic collector, so none may help here either.
-        self.memory.append(len(gc.get_objects()))
-
-    def kept(self) -> int:
-        """Objects that are there at the end and were not in the middle: the first rounds fill what is filled once."""
-        return self.memory[-1] - self.memory[len(self.memory) // 2] if self.memory else 0
-
-    def figures(self) -> dict[str, Any]:
-        return {
-            "inputs": self.inputs,
-            "sessions": self.sessions,
-            "commands understood": self.commands,
-            "crashes": self.crashes,
-            "hangs": self.hangs,
-            "slowest input, ms": round(self.slowest * 1e3, 2),
-            "objects kept, from half of the run to its end": self.kept(),
-        }
-
-
-def pieces(dice: random.Random) -> list[bytes]:
-    """Inputs to choose from, again and again in other orders: making them costs more than the parsers do."""
-    return [junk(dice) for _ in range(20_000)]
 
 
 def lines(inputs: int, dice: random.Random) -> Course:
@@ -365,6 +318,7 @@ async def frames(inputs: int, dice: random.Random) -> Course:
                 connection.connection_lost(None)
                 if connection.streams or connection.held or connection.unread():
                     course.crashes["a connection that has ended keeps something"] = repr(vars(server.traffic))
+                del connection
             for _ in range(10):
                 await asyncio.sleep(0)
             if server.connections or bench.waiting or server.service.gate.connections:
@@ -374,7 +328,6 @@ async def frames(inputs: int, dice: random.Random) -> Course:
             course.commands = bench.echoed
             bench.left.clear()
             server._known.clear()  # bounded, but it comes and goes by more than a leak
-            del connection
             course.all_are_gone()
     return course
 
@@ -430,6 +383,7 @@ def main() -> None:
     options.add_argument("--messages", type=int, default=200_000, help="inputs for websockets")
     options.add_argument("--requests", type=int, default=200_000, help="inputs for HTTP with bodies")
     options.add_argument("--frames", type=int, default=200_000, help="inputs for gRPC")
+    options.add_argument("--ldlm", type=int, default=200_000, help="inputs for LDLM's door")
     options.add_argument("--seed", type=int, default=1)
     chosen = options.parse_args()
     gc.disable()
@@ -438,6 +392,7 @@ def main() -> None:
         "websocket": asyncio.run(messages(chosen.messages, random.Random(chosen.seed))),
         "HTTP": asyncio.run(requests(chosen.requests, random.Random(chosen.seed))),
         "gRPC": asyncio.run(frames(chosen.frames, random.Random(chosen.seed))),
+        "LDLM": asyncio.run(ldlm(chosen.ldlm, random.Random(chosen.seed))),
     }
     figures: dict[str, Any] = {name: course.figures() for name, course in courses.items()}
     figures["largest memory, MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)

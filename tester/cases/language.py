@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from .daemon import Daemon
 from .files import Case
+from .outcome import Skipped
 from .values import Json
 
 LANGUAGES = ("dispatch", "ldlm")
@@ -24,14 +25,22 @@ class Stage:
     """Where a case is played.
 
     Attributes:
-        daemon: it runs with the options of the case's profile.
-        profile: those, by the names that the original gives them.
+        profile: the options that the server runs with, by the names that the original gives them.
         folder: has the certificates, see `certificates.make`.
+        addresses: where the server listens, by the daemon's options for it.
+        daemon: the server, if it is ours to end and start.
     """
 
-    daemon: Daemon
     profile: Mapping[str, Json]
     folder: Path
+    addresses: Mapping[str, tuple[str, int]]
+    daemon: Daemon | None = None
+
+    def address(self, listener: str) -> tuple[str, int]:
+        """Host and port of a listener. Raises Skipped if there is none."""
+        if listener not in self.addresses:
+            raise Skipped(f"no address for {listener.lstrip('-')}")
+        return self.addresses[listener]
 
 
 class Language(Protocol):
@@ -59,6 +68,18 @@ class Language(Protocol):
 
     def places(self, stage: Stage) -> dict[str, str]:
         """What a client has to know: those that apply of url address auth_url locket secret ca cert key."""
+
+    def look(self, listener: str, address: tuple[str, int], seconds: float) -> None:
+        """See that what listens there speaks this language.
+
+        Args:
+            listener: one of `listeners`.
+            seconds: until silence counts as an answer.
+
+        Raises:
+            CannotTest: it does not; the text says what it does.
+            OSError: nobody listens.
+        """
 
     def play(self, case: Case, stage: Stage) -> None:
         """Play a case.

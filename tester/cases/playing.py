@@ -51,7 +51,8 @@ class House:
         options = self.language.options(profile, self.folder, secrets.token_hex(4))
         listeners = self.language.listeners
         with Daemon(options, listeners, self.folder, command=self.command, port=port) as daemon:
-            yield Stage(daemon, profile, self.folder)
+            addresses = {listener: daemon.address(listener) for listener in listeners}
+            yield Stage(profile, self.folder, addresses, daemon)
 
 
 @contextlib.contextmanager
@@ -88,7 +89,7 @@ def _together(
         return
     try:
         with place.stage(profile) as stage:
-            yield from pool.map(lambda case: _attempt(place.language, stage, case), cases)
+            yield from pool.map(lambda case: attempt(place.language, stage, case), cases)
     except (CannotTest, OSError) as problem:
         for case in cases:
             yield Result(case.name, "failed", str(problem))
@@ -97,12 +98,13 @@ def _together(
 def _alone(place: House, profile: Profile, case: Case) -> Result:
     try:
         with place.stage(profile) as stage:
-            return _attempt(place.language, stage, case)
+            return attempt(place.language, stage, case)
     except (CannotTest, OSError) as problem:
         return Result(case.name, "failed", str(problem))
 
 
-def _attempt(language: Language, stage: Stage, case: Case) -> Result:
+def attempt(language: Language, stage: Stage, case: Case) -> Result:
+    """Play a case, and tell how it went."""
     try:
         language.play(case, stage)
     except Skipped as why:

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..cases import files, playing
-from ..cases.language import LANGUAGES, Stage, load
+from ..cases.daemon import Daemon
+from ..cases.language import LANGUAGES, load
 from ..cases.outcome import Result
 from ..server import GLOCKD
 from .common import FAILED, UNUSABLE, Unusable, as_json, plain_errors, progress, say_json
@@ -119,8 +120,9 @@ def _serve(house: playing.House, profile: playing.Profile, port: int) -> None:
         signal.signal(number, _end)
     try:
         with house.stage(profile, port=port) as stage:
+            assert stage.daemon is not None
             click.echo(json.dumps({"pid": stage.daemon.pid, **house.language.places(stage)}))
-            _wait(stage)
+            _wait(stage.daemon)
     except KeyboardInterrupt:
         return
 
@@ -131,13 +133,13 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _wait(stage: Stage) -> None:
-    process = stage.daemon.process
+def _wait(daemon: Daemon) -> None:
+    process = daemon.process
     assert process is not None
     try:
         code = process.wait()
     except KeyboardInterrupt:
-        stage.daemon.stop()
+        daemon.stop()
         return
     raise Unusable(f"the daemon has ended with {code}")
 

@@ -30,6 +30,18 @@ class AddressType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # g
             self.fail(str(problem), param, ctx)
 
 
+class Place(AddressType):
+    """An address of a server on the network, with its port: no port is the usual one."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        address = super().convert(value, param, ctx)
+        if address.transport != "tcp" or not str(value).strip().endswith(f":{address.port}"):
+            self.fail(f"{value!r} is not HOST:PORT", param, ctx)
+        return address
+
+
 class Seconds(click.FloatRange):
     """Some seconds; unlike for FloatRange, nan is none and neither is infinity."""
 

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from glockd.doors.ldlm.keeper import Keeper
 from glockd_tester import faults, faults_clients
 from glockd_tester.cli import main
 from glockd_tester.server import LocalServer
-from tools import fuzz, mutants
+from tools import fuzz, fuzz_ldlm, mutants
 
 QUICK = (
     "holders-killed",
@@ -133,6 +134,20 @@ def test_junk_for_grpc() -> None:
     assert figures["hangs"] == 0
     assert figures["commands understood"] > 50
     assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
+
+
+def test_junk_for_ldlm() -> None:
+    figures = asyncio.run(fuzz_ldlm.ldlm(10_000, random.Random(1))).figures()
+    assert figures["crashes"] == {}
+    assert figures["hangs"] == 0
+    assert figures["commands understood"] > 500
+    assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
+
+
+def test_junk_for_ldlm_finds_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Keeper, "_end_holds", lambda self: None)
+    course = asyncio.run(fuzz_ldlm.ldlm(500, random.Random(1)))
+    assert "sessions" in course.crashes["something is left"]
 
 
 def test_a_planted_fault_changes_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

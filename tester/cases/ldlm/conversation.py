@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .grpc import Grpc
     from .http2 import Http2
 
+GRPC, REST = "-ldlm", "-ldlm-rest"  # the daemon's options for where it speaks them
 ANY = ("wait", "times")
 CALL = ("call", "client", "request", "hex", "metadata", "timeout", "gzip", "tls")
 RAW = ("raw", "open", "call", "request", "hex", "ping", "pongs", "goaway", "closed", "open_still", "drop")
@@ -52,26 +53,34 @@ class Conversation:
     """The players of one case, and its variables."""
 
     stage: Stage
-    grpc_address: tuple[str, int]
-    rest_address: tuple[str, int]
     variables: dict[str, str] = field(default_factory=dict)
     raw: dict[str, Http2] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tls = "tls_cert" in self.stage.profile
-        self.variables |= {"run": secrets.token_hex(4), "host": "{}:{}".format(*self.rest_address)}
-        self.rest = rest.Rest(self.rest_address, self.tls, self.stage.folder, self.variables)
+        self.variables["run"] = secrets.token_hex(4)
+        if REST in self.stage.addresses:
+            self.variables["host"] = "{}:{}".format(*self.stage.addresses[REST])
+        self._rest: rest.Rest | None = None
         self._grpc: Grpc | None = None
 
     @property
+    def rest(self) -> rest.Rest:
+        """The REST side. Raises Skipped if the server has none."""
+        if self._rest is None:
+            self._rest = rest.Rest(self.stage.address(REST), self.tls, self.stage.folder, self.variables)
+        return self._rest
+
+    @property
     def grpc(self) -> Grpc:
-        """The gRPC side; loaded when it is first needed. Raises Skipped if its library is not installed."""
+        """The gRPC side; loaded when it is first needed. Raises Skipped if there is none, here or there."""
         if self._grpc is None:
+            address = self.stage.address(GRPC)
             try:
                 from .grpc import Grpc
             except ImportError as problem:
                 raise Skipped(f"needs {problem.name}: pip install 'glockd[cases]'") from problem
-            self._grpc = Grpc(self.grpc_address, self.tls, self.stage.folder)
+            self._grpc = Grpc(address, self.tls, self.stage.folder)
         return self._grpc
 
     def play(self, step: Mapping[str, Json]) -> None:
@@ -102,11 +111,13 @@ class Conversation:
         """Kill, stop or start the daemon; no connection of ours outlives it."""
         know(step, ("server", *ANY))
         daemon = self.stage.daemon
+        if daemon is None:
+            raise Skipped("ends the server, which is not ours")
         match({"$in": ["start", "stop", "kill"]}, step["server"], "server")
         if step["server"] == "start":
             daemon.start()
             return
-        self.rest.close()
+        self._hang_up_rest()
         if step["server"] == "kill":
             daemon.kill()
         elif (code := daemon.stop()) == -signal.SIGKILL:
@@ -177,7 +188,7 @@ class Conversation:
         except ImportError as problem:
             raise Skipped(f"needs {problem.name}: pip install 'glockd[cases]'") from problem
         know(step["open"], ("settings", "answer_pings"), "open")
-        client = Http2(self.grpc_address, answer_pings=step["open"].get("answer_pings", True))
+        client = Http2(self.stage.address(GRPC), answer_pings=step["open"].get("answer_pings", True))
         self.raw[step["raw"]] = client
         settings = client.expect("settings", PATIENCE)
         match(step["open"].get("settings", {}), settings, "settings")
@@ -211,9 +222,15 @@ class Conversation:
             match({name: {"$any": True}}, response, "response")
             self.variables[variable] = response[name]
 
+    def _hang_up_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.close()
+
     def close(self) -> None:
-        """Hang up everywhere."""
-        self.rest.close()
+        """Hang up everywhere, and leave no session in a server that goes on."""
+        self._hang_up_rest()
+        if self._rest is not None and self.stage.daemon is None:
+            self._rest.end_sessions()
         if self._grpc is not None:
             self._grpc.close()
         for client in self.raw.values():
@@ -235,18 +252,15 @@ PLAYERS: Mapping[str, Callable[[Conversation, Mapping[str, Json]], None]] = {
 }
 
 
-def play(case: Case, stage: Stage, *, grpc: tuple[str, int], rest: tuple[str, int]) -> None:
+def play(case: Case, stage: Stage) -> None:
     """Play a case; of one that records a defect, what is right instead.
-
-    Args:
-        grpc, rest: where the daemon answers.
 
     Raises:
         Failed: a step did not go as written; the text begins with its number.
         Skipped: it cannot be played here, or what is right is said in prose only.
     """
     steps = mended(case) if case.kind == "defect" else case.steps
-    conversation = Conversation(stage, grpc, rest)
+    conversation = Conversation(stage)
     try:
         for number, step in enumerate(steps, 1):
             try:

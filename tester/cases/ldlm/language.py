@@ -10,9 +10,10 @@ from ...errors import CannotTest
 from ..files import Case
 from ..language import Language, Stage
 from ..values import Json
-from .conversation import play
+from .conversation import GRPC, REST, play
+from .looks import look_at_grpc, look_at_rest
 
-GRPC, REST = "-ldlm", "-ldlm-rest"
+LOOKS: Mapping[str, Callable[[tuple[str, int], float], None]] = {GRPC: look_at_grpc, REST: look_at_rest}
 # Go's time.ParseDuration
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = re.compile(r"(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+|0")
@@ -87,8 +88,8 @@ class Ldlm:
     def places(self, stage: Stage) -> dict[str, str]:
         scheme = "https" if "tls_cert" in stage.profile else "http"
         places = {
-            "address": "{}:{}".format(*stage.daemon.address(GRPC)),
-            "url": "{}://{}:{}".format(scheme, *stage.daemon.address(REST)),
+            "address": "{}:{}".format(*stage.address(GRPC)),
+            "url": "{}://{}:{}".format(scheme, *stage.address(REST)),
         }
         if "password" in stage.profile:
             places["secret"] = stage.profile["password"]
@@ -98,8 +99,11 @@ class Ldlm:
             places |= {"cert": str(stage.folder / "client.pem"), "key": str(stage.folder / "client.key")}
         return places
 
+    def look(self, listener: str, address: tuple[str, int], seconds: float) -> None:
+        LOOKS[listener](address, seconds)
+
     def play(self, case: Case, stage: Stage) -> None:
-        play(case, stage, grpc=stage.daemon.address(GRPC), rest=stage.daemon.address(REST))
+        play(case, stage)
 
 
 def _secret_file(path: Path, secret: str) -> Path:

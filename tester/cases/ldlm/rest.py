@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import email.utils
 import http.client
@@ -108,6 +109,15 @@ class Rest:
         for connection in self.connections.values():
             connection.close()
         self.connections.clear()
+
+    def end_sessions(self) -> None:
+        """End the session in every jar, as far as the server lets it."""
+        for cookie in self.jars.values():
+            connection = self._connect("")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("DELETE", "/session", headers={"Cookie": f"{COOKIE}={cookie}"})
+                connection.getresponse().read()
+            connection.close()
 
     def _send(self, step: Mapping[str, Json]) -> Answer:
         if "raw_request" in step:

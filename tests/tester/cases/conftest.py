@@ -54,8 +54,8 @@ def converse(no_daemon: NoDaemon, tmp_path: Path) -> Iterator[Converse]:
         profile: Mapping[str, Any] | None = None,
         folder: Path = tmp_path,
     ) -> Conversation:
-        stage = Stage(cast(Daemon, no_daemon), profile or {}, folder)
-        made.append(Conversation(stage, grpc, rest))
+        addresses = {"-ldlm": grpc, "-ldlm-rest": rest}
+        made.append(Conversation(Stage(profile or {}, folder, addresses, cast(Daemon, no_daemon))))
         return made[-1]
 
     yield make

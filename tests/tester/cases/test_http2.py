@@ -240,7 +240,7 @@ def test_a_server_that_hangs_up_meanwhile_fails_a_step_in_frames(server: Server,
     pings = Case("one", "a test", "wire", "default", False, "", [raw(open={}), raw(ping=50)])
     stage = converse(server.address).stage
     with pytest.raises(Failed, match=r"^step 2: (BrokenPipe|ConnectionReset)Error: "):
-        play(pings, stage, grpc=server.address, rest=server.address)
+        play(pings, stage)
 
 
 @pytest.mark.parametrize(("how", "end"), [("reset", "reset"), ("close", "closed")])
