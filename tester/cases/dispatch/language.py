@@ -8,9 +8,9 @@ from pathlib import Path
 from threading import Lock
 
 from ...errors import CannotTest
-from ..daemon import Daemon
 from ..files import Case
 from ..language import Stage
+from ..looks import look_at_http
 from ..values import Json
 from .conversation import Conversation, play
 from .tokens import md5
@@ -29,7 +29,7 @@ class Dispatch:
     listeners: Sequence[str] = (DISPATCH,)
 
     def __init__(self) -> None:
-        self._furnished: set[Daemon] = set()
+        self._furnished: set[object] = set()  # servers, by what tells them apart
         self._lock = Lock()
 
     def files(self) -> list[Path]:
@@ -63,25 +63,29 @@ class Dispatch:
 
     def places(self, stage: Stage) -> dict[str, str]:
         self._furnish(stage)
-        base = "http://{}:{}".format(*stage.daemon.address(DISPATCH))
+        base = "http://{}:{}".format(*stage.addresses[DISPATCH])
         return {"url": f"{base}/data", "auth_url": f"{base}/auth", "secret": SECRET}
+
+    def look(self, listener: str, address: tuple[str, int], seconds: float) -> None:
+        look_at_http(address, seconds)
 
     def play(self, case: Case, stage: Stage) -> None:
         self._furnish(stage)
-        play(case, stage.daemon.address(DISPATCH), SECRET)
+        play(case, stage.addresses[DISPATCH], SECRET)
 
     def _furnish(self, stage: Stage) -> None:
         """Let the daemon know the profile's elements and replicas. Raises CannotTest."""
         with self._lock:
-            if stage.daemon in self._furnished:
+            server = stage.daemon or stage.addresses[DISPATCH]
+            if server in self._furnished:
                 return
-            conversation = Conversation(stage.daemon.address(DISPATCH), SECRET)
+            conversation = Conversation(stage.addresses[DISPATCH], SECRET)
             for step in _furniture(stage.profile["fixtures"]):
                 answer = conversation.send({"as": ADMIN, **step})
                 if answer.status != 200:
                     raise CannotTest(f"{json.dumps(step)}: {answer.status} {answer.text}")
             conversation.close()
-            self._furnished.add(stage.daemon)
+            self._furnished.add(server)
 
 
 def _words(user: Mapping[str, Json]) -> Iterable[str]:

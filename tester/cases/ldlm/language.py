@@ -9,11 +9,11 @@ from pathlib import Path
 from ...errors import CannotTest
 from ..files import Case
 from ..language import Language, Stage
+from ..looks import look_at_grpc, look_at_http
 from ..values import Json
 from .conversation import GRPC, REST, play
-from .looks import look_at_grpc, look_at_rest
 
-LOOKS: Mapping[str, Callable[[tuple[str, int], float], None]] = {GRPC: look_at_grpc, REST: look_at_rest}
+LOOKS: Mapping[str, Callable[[tuple[str, int], float], None]] = {GRPC: look_at_grpc, REST: look_at_http}
 # Go's time.ParseDuration
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = re.compile(r"(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+|0")

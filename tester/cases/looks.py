@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 
-from ...errors import CannotTest
+from ..errors import CannotTest
 
 # RFC 9113, sections 3.4, 4.1 and 6.5: the preface, and empty SETTINGS; the server's SETTINGS must be its first frame.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -39,7 +39,7 @@ def look_at_grpc(address: tuple[str, int], seconds: float) -> None:
         raise NotSpoken("what listens there does not speak gRPC without TLS")
 
 
-def look_at_rest(address: tuple[str, int], seconds: float) -> None:
+def look_at_http(address: tuple[str, int], seconds: float) -> None:
     """See that a server answers a request in HTTP, whatever it says.
 
     Args:
