@@ -17,6 +17,7 @@ from glockd.config import Config
 from glockd.core.holds import Hold
 from glockd.daemon import Daemon
 from glockd.doors.ldlm import messages
+from glockd.doors.ldlm.calls import key_of
 from glockd.doors.ldlm.door import LdlmDoor
 from glockd.net.frames import DATA, HEADERS, PREFACE, SETTINGS, frame
 from glockd.net.protobuf import Message
@@ -75,7 +76,7 @@ class House:
         name, key = dice.choice(NAMES if dice.random() < 0.95 else ODD_NAMES), ""
         if dice.random() < 0.5 and (held := list(self.holds())):
             hold = dice.choice(held)
-            name, key = hold.name, str(hold.key)
+            name, key = hold.name, key_of(hold)
         return {
             "name": name,
             "key": dice.choice((key, key, key, key, "wrong")),
@@ -204,7 +205,7 @@ async def ldlm(inputs: int, dice: random.Random) -> Course:
         course.all_are_gone()
     for house in houses:
         stats = house.service.state.exclusive.stats
-        course.commands += sum(stats.held.buckets) + stats.granted_after_wait
+        course.commands += sum(stats.held.buckets) - stats.orphans - stats.expired  # given back by Unlock
     return course
 
 

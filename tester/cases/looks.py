@@ -1,4 +1,4 @@
-"""A first look at a server: whether it speaks gRPC or REST at all, before every case waits for its answers in vain."""
+"""A first look at a server: whether it speaks gRPC or HTTP at all, before every case waits for its answers in vain."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_junk_for_ldlm() -> None:
     figures = asyncio.run(fuzz_ldlm.ldlm(10_000, random.Random(1))).figures()
     assert figures["crashes"] == {}
     assert figures["hangs"] == 0
-    assert figures["commands understood"] > 500
+    assert figures["commands understood"] > 300
     assert figures["objects kept, from half of the run to its end"] < fuzz.LEAK
 
 

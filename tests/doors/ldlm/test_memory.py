@@ -13,6 +13,7 @@ from httptools import HttpRequestParser
 
 from glockd.core.holds import Hold, Waiter
 from glockd.core.sessions import Session
+from glockd.doors.ldlm.calls import key_of
 from glockd.doors.ldlm.keeper import Keeper
 from glockd.net.exchange import Answer, Ask
 from glockd.net.frames import frame
@@ -176,7 +177,7 @@ async def test_what_outlives_its_connection_leaves_nothing_when_it_ends(
     client.vanishes(ConnectionResetError())
     del client
     await turns()
-    assert [hold.key for hold in house.service.state.exclusive.holds(b"job")] == [key]
+    assert [key_of(hold) for hold in house.service.state.exclusive.holds(b"job")] == [key]
     kept = [type(one).__name__ for one in left()]
     assert len(kept) == before + 3, kept  # the session, its listener, its hold
     await end(house, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from glockd.doors.ldlm.calls import key_of
+from glockd.net.frames import frame
 from glockd.store import book as module
 from glockd.store.book import Book
 from tests.doors.ldlm.adapters import KINDS as CALLS
 from tests.doors.ldlm.callers import Caller, House
+from tests.support.http2 import RESET
 from tests.support.wires import until
 
 UNAVAILABLE = 14
@@ -54,7 +58,7 @@ def recorded(path: Path) -> dict[str, bytes]:
 
 
 def held(house: House, name: bytes = b"job") -> list[str]:
-    return [str(hold.key) for hold in house.service.state.exclusive.holds(name)]
+    return [key_of(hold) for hold in house.service.state.exclusive.holds(name)]
 
 
 async def trouble(house: House, hindrance: sqlite3.Connection) -> None:
@@ -160,15 +164,19 @@ async def test_a_turn_that_comes_meanwhile_is_answered_afterwards(
     assert recorded(path) == {answer["key"]: b"job"}
 
 
-async def test_who_goes_before_the_answer_leaves_no_record(
-    house: House, hindrance: sqlite3.Connection, path: Path
+@pytest.mark.parametrize("goes", [True, False], ids=["gone", "cancelled"])
+async def test_who_does_not_wait_for_the_answer_leaves_no_record(
+    house: House, hindrance: sqlite3.Connection, path: Path, goes: bool
 ) -> None:
     alice, bob = house.caller(), house.caller()
     hindrance.execute("BEGIN IMMEDIATE")
-    alice.asks("TryLock")
+    stream = alice.asks("TryLock")
     await until(lambda: book_of(house).trouble)
-    alice.vanishes(ConnectionResetError())
-    assert held(house) == []
+    if goes:
+        alice.vanishes(ConnectionResetError())
+    else:
+        alice.sends(frame(RESET, 0, stream, struct.pack(">I", 8)))
+    await until(lambda: not held(house))
     hindrance.execute("ROLLBACK")
     await until(lambda: not book_of(house).trouble)
     assert recorded(path) == {}
