@@ -178,9 +178,13 @@ def test_who_has_closed_the_connection_is_no_heir(
     server: Daemon, observer: Client, orphans: Orphans, name: str
 ) -> None:
     """As one starts a service from a script that holds a lock: flock(1)'s `9>&-`."""
-    script = "exec 50<&0; (exec {GLOCK_FD}>&-; echo $BASHPID; read line <&50) & exit 4"
+    ended = "while kill -0 $$ 2>/dev/null; do sleep 0.01; done"
+    service = f"(exec {{GLOCK_FD}}>&-; echo $BASHPID; {ended}; read line <&50)"
+    # The script goes on when the service has closed what it was given.
+    script = f"exec 50<&0; {service} & read line; exit 4"
     with started(server.url, "run", name, "--", "bash", "-c", script) as process:
         helper = int(process.stdout.readline())
+        process.types("\n")
         assert process.wait(SECONDS) == 4
         assert not observer.inspect(name)
         assert alive(helper)

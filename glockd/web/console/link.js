@@ -66,6 +66,7 @@ function doubt() {
   const silence = performance.now() - wire.heard;
   if (silence > CALM && !wire.pending.length) wire.ask("ping").catch(bear);
   if (silence > DOUBT) {
+    silenced = true;
     if (link === "live") show("silent", "no answer");
     put($("aside"), `for ${duration(silence / 1000)}`);
   } else if (link === "silent") {

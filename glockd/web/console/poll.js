@@ -4,6 +4,7 @@ let pollTimer = 0;
 let polling = false;
 let again = false;
 let turn = 0;
+let silenced = false; // the daemon has said nothing for a while since the look in progress began
 
 function schedule(delay) {
   clearTimeout(pollTimer);
@@ -13,6 +14,7 @@ function schedule(delay) {
 async function poll() {
   if (polling || paused || document.hidden || document.body.dataset.link !== "live") return;
   polling = true;
+  silenced = false;
   const began = performance.now();
   try {
     if (!previous || began - previous.now > 0.9 * PACE) await count();
@@ -25,7 +27,8 @@ async function poll() {
   } finally {
     polling = false;
     if (document.body.dataset.link === "live") {
-      schedule(again ? 0 : Math.max(PACE, (performance.now() - began) * SHARE));
+      // Silence is no cost of an answer: who comes back is looked at again at once.
+      schedule(again || silenced ? 0 : Math.max(PACE, (performance.now() - began) * SHARE));
     }
   }
 }
