@@ -515,6 +515,7 @@ def test_sorting_costs_the_daemon_a_page_and_says_what_it_sorts(glockd: Spawner,
 def test_a_pool_without_a_holder_and_who_has_no_connection_are_shown(glockd: Spawner, visit: Visitor) -> None:
     page = live(visit(glockd()))
     page.get_by_role("button", name="Pause").click()
+    page.wait_for_function("!polling")  # the look that was under way draws what it found
     owner = (
         "{address: 'rest:1', name: null, transport: null, mode: 'unit', seconds: 5, token: 7, lease: null}"
     )
