@@ -351,6 +351,7 @@ def connections(facts: Facts) -> Iterator[Finding]:
     if not facts.history.alone:
         return
     sessions = list(facts.history.sessions.values())
+    attempts = list(facts.history.attempts.values())
     for operation in facts.history.operations:
         found = re.search(r"(?:^|\n)connections: (\d+)", operation.reply or "")
         if operation.line != "q" or not found:
@@ -358,6 +359,7 @@ def connections(facts: Facts) -> Iterator[Finding]:
         start, end = operation.start, operation.end
         least = sum(s.ending > end and any(o.end < start for o in s.operations) for s in sessions)
         most = sum(s.began <= end and facts.ends[s.name] >= start for s in sessions)
+        most += sum(a.began <= end and facts.noticed(a.ended) >= start for a in attempts)
         if not least <= int(found[1]) <= most:
             yield f"{found[1]} connections in q at {end:.6f}; it can only be {least} to {most}", end
 

@@ -3,7 +3,8 @@
 Every record has `at`, monotonic seconds of the machine that ran the clients, and `event`:
 
 | event | further keys | meaning | |---|---|---| | `run` | `seed`, `server`, `alone`, `grace`,
-`transit`, … | the first record; `alone`: the server has no other clients | | `open` | `session`, `transport`,
+`transit`, … | the first record; `alone`: the server has no other clients | | `opening` | `session` | it is
+about to connect | | `unopened` | `session` | that came to nothing | | `open` | `session`, `transport`,
 `address`, `began` | it is connected and its `me` was answered; `began` before | | `send` | `session`, `op`,
 `line` | a command
 is about to be written | | `sent` | `session`, `op` | its last byte has been written | | `reply` |
@@ -75,11 +76,20 @@ class Session:
 
 
 @dataclass
+class Attempt:
+    """To connect, without the client ever knowing that it was: begun at `began`, given up or killed at `ended`."""
+
+    began: float
+    ended: float = math.inf
+
+
+@dataclass
 class History:
-    """All that is known of a run."""
+    """All that is known of a run. An attempt of a session that was opened is its session's `began`."""
 
     about: Record
     sessions: dict[str, Session]
+    attempts: dict[str, Attempt]
     last: float  # the time of the last record
 
     @property
@@ -131,7 +141,7 @@ def understand(records: Iterable[Record]) -> History:
     Raises:
         NotAHistory: a record speaks of a session or operation that was never begun, or lacks a key.
     """
-    history = History({}, {}, 0.0)
+    history = History({}, {}, {}, 0.0)
     operations: dict[tuple[str, int], Operation] = {}
     for record in sorted(records, key=lambda record: float(record["at"])):
         history.last = max(history.last, float(record["at"]))
@@ -150,7 +160,12 @@ def _add(history: History, operations: dict[tuple[str, int], Operation], record:
     sessions = history.sessions
     if event == "run":
         history.about = record
+    elif event == "opening":
+        history.attempts[record["session"]] = Attempt(at)
+    elif event == "unopened":
+        history.attempts[record["session"]].ended = at
     elif event == "open":
+        history.attempts.pop(record["session"], None)
         began = float(record.get("began", at))
         sessions[record["session"]] = Session(
             record["session"], record.get("transport", "tcp"), record.get("address", ""), began, at
@@ -163,6 +178,9 @@ def _add(history: History, operations: dict[tuple[str, int], Operation], record:
                     session.ending = min(session.ending, at)
                 else:
                     session.ended = at
+        for name, attempt in history.attempts.items():
+            if event == "killed" and name.startswith(record["worker"] + "."):
+                attempt.ended = min(attempt.ended, at)
     elif event != "fault":
         _add_to_session(sessions[record["session"]], operations, record, event, at)
 

@@ -67,11 +67,15 @@ class Client:
         self.name, self.recorder = name, recorder
         self.number = 0
         self.pending: deque[int] = deque()  # commands without a reply so far
-        began = time.monotonic()
-        self.peer: Peer = connect(parse_address(address), PATIENCE)
-        # Only the server knows the number of a unix connection; and an answer shows that it has accepted
-        # this one.
-        self.peer.name = self.peer.ask(b"me").split(b" ")[1].decode()
+        began = recorder.add("opening", session=name)
+        try:
+            self.peer: Peer = connect(parse_address(address), PATIENCE)
+            # Only the server knows the number of a unix connection; and an answer shows that it has accepted
+            # this one.
+            self.peer.name = self.peer.ask(b"me").split(b" ")[1].decode()
+        except (OSError, Ended, IndexError):
+            recorder.add("unopened", session=name)
+            raise
         recorder.add(
             "open",
             session=name,

@@ -282,6 +282,19 @@ def test_who_was_first_is_known_after_the_transit_time(transit: float, broken: s
     assert story.broken() == broken
 
 
+def test_who_was_killed_while_connecting_may_have_been_counted() -> None:
+    story = Story().opens("a")
+    story.add(1.0, "opening", session="w1.4.1")
+    story.add(1.1, "opening", session="w1.5.1")
+    story.add(1.2, "unopened", session="w1.5.1")
+    story.asks("a", 1.3, "q", "command_q: 1\nconnections: 4\nlocks: 0")
+    story.add(1.35, "killing", worker="w1")
+    story.add(1.4, "killed", worker="w1")
+    assert story.broken() == set()
+    story.asks("a", 10, "q", "command_q: 1\nconnections: 4\nlocks: 0")  # by then they are gone
+    assert story.broken() == {"connections"}
+
+
 def test_the_death_of_a_process_ends_its_sessions() -> None:
     story = Story().opens("w1.a", "w2.b")
     story.asks("w1.a", 1, "g x", YES.format("x"))
