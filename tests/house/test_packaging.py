@@ -125,11 +125,7 @@ class Serving:
     """A daemon of some other installation, on a port that the kernel chose."""
 
     def __init__(self, program: Path, folder: Path, env: Mapping[str, str] | None = None) -> None:
-        import socket
-
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port: int = sock.getsockname()[1]
+        self.port = free_port()
         self.log = folder / "log"
         self.log.touch()
         self.command = [str(program), "-port", "0", "-ws", str(self.port), "-bind", "127.0.0.1"]

@@ -20,7 +20,7 @@ from glockd.process.notify import Notifier
 from tests.support.clients import PATIENCE, StreamClient, WebSocketClient, wait_until
 from tests.support.http import ask
 from tests.support.places import ROOT
-from tests.support.process import Glockd, Spawner, environment, glockd_command
+from tests.support.process import Glockd, Spawner, environment, free_port, glockd_command
 
 UNITS = ROOT / "systemd"
 GLOCKD = Path(sys.executable).with_name("glockd")
@@ -118,10 +118,7 @@ def test_an_abstract_socket_is_told_too(glockd: Spawner) -> None:
 
 @pytest.fixture
 def ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        for sock in (one, two):
-            sock.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
+    return free_port(), free_port()
 
 
 @pytest.fixture

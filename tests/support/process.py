@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,12 +75,27 @@ def one_clear_line(text: str) -> str:
     return lines[0]
 
 
+def _ports() -> Iterator[int]:
+    """Ports that the kernel gives to nobody who asks for any (ip(7): from 32768 up), other ones in each process."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        yield from range(20000 + 400 * (worker % 30), 20000 + 400 * (worker % 30) + 400)
+
+
+_upcoming = _ports()
+
+
 def free_port() -> int:
-    """A TCP port of loopback that nobody has now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
+    """A TCP port that nobody has on any address of either family, and that stays free until it is used."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    for port in _upcoming:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("", port), family=family, dualstack_ipv6=both),
+        ):
+            return port
+    raise AssertionError("there is always another one")
 
 
 class Glockd:

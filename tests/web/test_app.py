@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from glockd.web import console
 from glockd.web.app import Site
 from tests.support.clients import PATIENCE, SocketClient, wait_until
 from tests.support.http import ask
-from tests.support.process import Glockd, Spawner, run_glockd
+from tests.support.process import Glockd, Spawner, free_port, run_glockd
 
 PAGES = ("/", "/healthz", "/readyz", "/metrics")
 
@@ -30,13 +29,6 @@ def with_http_port(glockd: Spawner, *flags: str) -> tuple[Glockd, tuple[str, int
     daemon = glockd("-http", f"127.0.0.1:{port}", *flags)
     daemon.wait_until_ready()
     return daemon, ("127.0.0.1", port)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 from glockd.doors.line.wire.language import VERBS
 from glockd.web import console
 from tests.support.clients import StreamClient, wait_until
-from tests.support.process import Glockd, Spawner
+from tests.support.process import Glockd, Spawner, free_port
 from tests.support.timing import at_most
 from tests.web.test_app import with_http_port
 
@@ -602,9 +601,7 @@ def test_the_page_comes_back_with_the_daemon(visit: Visitor, tmp_path: Path) -> 
         daemon.ws = ("127.0.0.1", port)
         return daemon
 
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     with start(1, port) as daemon:
         page = live(visit(daemon, "#terminal"))
         page.get_by_role("textbox", name="Command").fill("g job")

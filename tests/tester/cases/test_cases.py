@@ -29,6 +29,7 @@ from glockd_tester.cases.outcome import Skipped
 from glockd_tester.cli import main
 from glockd_tester.errors import CannotTest
 from tests.support.places import ROOT
+from tests.support.process import free_port
 
 FAKE = f"{sys.executable} -I -S {Path(__file__).with_name('fake_daemon.py')}"
 
@@ -330,9 +331,7 @@ def test_serving_tells_where_and_ends_with_its_signal(
 ) -> None:
     if "ca" in places and shutil.which("openssl") is None:
         pytest.skip("needs openssl")
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "glockd_tester", "cases", "ldlm", "--server", FAKE]
     with subprocess.Popen(
         [*command, "--serve", str(port), "--profile", profile], stdout=subprocess.PIPE, text=True
