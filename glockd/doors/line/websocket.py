@@ -1,4 +1,7 @@
-"""Websocket (RFC 6455): each message is a command, and each gets one text message back."""
+"""Websocket (RFC 6455): each message is a command, and each gets one text message back.
+
+Small text frames that come alone are read here, `_read_at_once` says when; all else is the library's.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,15 @@ import struct
 from collections.abc import Callable, Sequence
 
 from websockets.exceptions import NegotiationError
-from websockets.frames import BINARY, CLOSE, CONT, TEXT, CloseCode, Frame
+from websockets.frames import (  # type: ignore[attr-defined]
+    BINARY,
+    CLOSE,
+    CONT,
+    TEXT,
+    CloseCode,
+    Frame,
+    apply_mask,  # in C, if the package was built with that
+)
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -76,6 +87,7 @@ class WebSocketProtocol(Connection):
         "_departing",
         "_fragments",
         "_heard",
+        "_inside",
         "_pages",
         "_protocol",
         "_traffic",
@@ -94,6 +106,7 @@ class WebSocketProtocol(Connection):
         self._protocol = _Protocol(max_size=service.policy.config.max_message, logger=_SILENT)
         self._fragments: list[bytes] | None = None
         self._unparsed = b""
+        self._inside = 0  # bytes behind the handshake that the library has, and has made no frame of
         self._heard = False  # something has come since the last look
         self._unheard = 0  # looks since something came
         self._departing = False  # its close frame is there; what came before is still carried out
@@ -107,6 +120,8 @@ class WebSocketProtocol(Connection):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         self._traffic.received += len(data)
+        if not self._inside and self._read_at_once(data):
+            return
         if self._unparsed or (len(data) > BYTES_A_TURN and self.session is not None):
             self._unparsed += data
             if not self.talk.more:
@@ -169,18 +184,58 @@ class WebSocketProtocol(Connection):
             self.hang_up("closed")
         self.regulate()
 
+    def _read_at_once(self, data: bytes) -> bool:
+        """Carry out a packet that is one small text frame and nothing else; whether it was, else nothing has happened.
+
+        It is read as the library would, which takes ten times as long. The library knows nothing of it, so it must
+        stand between two frames, and no fragmented message may be open: a text frame would be an error then.
+        """
+        size = len(data) - 6
+        # RFC 6455, 5.2: the end of a message of text without extensions, masked, of less than 126 bytes.
+        if not 0 < size < 126 or data[0] != 0x81 or data[1] != 0x80 | size:
+            return False
+        protocol = self._protocol
+        if (
+            self.session is None
+            or protocol.state is not OPEN
+            or self._fragments is not None
+            or self._unparsed
+            or protocol.writes
+        ):
+            return False
+        talk = self.talk
+        message = apply_mask(data[6:], data[2:6])
+        if talk.over or not message.isascii():
+            return False  # the library sees to what is UTF-8
+        self.looks.spoke = True
+        service = self.service
+        replies = talk.receive(message, service.now())
+        if replies:
+            answer = b"".join([_text_header(len(reply)) + reply for reply in replies])
+            self._traffic.sent += len(answer)
+            self.transport.write(answer)
+        if service.outbox or service.deadlines.moved:
+            service.settle()
+        if talk.more or talk.waiter is not None or talk.over:
+            self.regulate()
+        return True
+
     def _parse_some(self) -> None:
         data, self._unparsed = self._unparsed[:BYTES_A_TURN], self._unparsed[BYTES_A_TURN:]
         self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         protocol = self._protocol
+        if self.session is None:
+            self._inside = _behind_request(protocol.reader.buffer, data)
+        else:
+            self._inside += len(data)
         protocol.receive_data(data)
         for event in protocol.events_received():
             if type(event) is Frame:
                 opcode = event.opcode
                 if opcode is CLOSE:
-                    # Answered when everything is released.
+                    # Answered when everything is released. It stays in `_inside`: what comes behind is the library's.
                     self._departing = True
                     if self.session is None or not self.talk.more:
                         self.hang_up("closed")
@@ -188,6 +243,7 @@ class WebSocketProtocol(Connection):
                         self._unparsed = b""
                         self.regulate()
                     return
+                self._inside -= _size_on_the_wire(event)
                 if self.session is not None:
                     message = self._whole(event)
                     if message is not None:
@@ -291,6 +347,22 @@ class WebSocketProtocol(Connection):
         session, self.session = self.session, None
         if session is not None:
             self.service.part(session, how)
+
+
+def _behind_request(begun: bytearray, data: bytes) -> int:
+    """How many bytes of `data` lie behind the request that ends in it, if one does.
+
+    Args:
+        begun: what there was already of the line that goes on in `data`.
+    """
+    # The blank line ends the request, and may have begun before `data`.
+    return len((b"\r\n" + begun + data).partition(b"\r\n\r\n")[2])
+
+
+def _size_on_the_wire(frame: Frame) -> int:
+    """RFC 6455, 5.2: two bytes, four of the mask, and none, two or eight for a longer size."""
+    size = len(frame.data)
+    return size + (6 if size < 126 else 8 if size < 65536 else 14)
 
 
 def _break_cycles(protocol: _Protocol) -> None:
