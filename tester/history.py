@@ -171,6 +171,8 @@ def _add(history: History, operations: dict[tuple[str, int], Operation], record:
             record["session"], record.get("transport", "tcp"), record.get("address", ""), began, at
         )
     elif event in ("killing", "killed"):
+        if event == "killed":
+            _end_attempts(history, record["worker"], at)
         for name, session in sessions.items():
             if name.startswith(record["worker"] + ".") and session.ended == math.inf:
                 session.how = session.how or "killed"
@@ -178,11 +180,14 @@ def _add(history: History, operations: dict[tuple[str, int], Operation], record:
                     session.ending = min(session.ending, at)
                 else:
                     session.ended = at
-        for name, attempt in history.attempts.items():
-            if event == "killed" and name.startswith(record["worker"] + "."):
-                attempt.ended = min(attempt.ended, at)
     elif event != "fault":
         _add_to_session(sessions[record["session"]], operations, record, event, at)
+
+
+def _end_attempts(history: History, worker: str, at: float) -> None:
+    for name, attempt in history.attempts.items():
+        if name.startswith(worker + "."):
+            attempt.ended = min(attempt.ended, at)
 
 
 def _add_to_session(

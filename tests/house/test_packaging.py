@@ -122,7 +122,7 @@ def test_the_wheel_installs_and_serves_in_a_fresh_environment(distributions: Pat
 
 
 class Serving:
-    """A daemon of some other installation, on a port that the kernel chose."""
+    """A daemon of some other installation, on a port of its own."""
 
     def __init__(self, program: Path, folder: Path, env: Mapping[str, str] | None = None) -> None:
         self.port = free_port()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,27 +76,24 @@ def one_clear_line(text: str) -> str:
     return lines[0]
 
 
-def _ports() -> Iterator[int]:
-    """Ports that the kernel gives to nobody who asks for any (ip(7): from 32768 up), other ones in each process."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    while True:
-        yield from range(20000 + 400 * (worker % 30), 20000 + 400 * (worker % 30) + 400)
-
-
-_upcoming = _ports()
+# The kernel gives these to nobody who asks for any port (ip(7): it begins at 32768), and each process of tests
+# has its own.
+PORTS = 400
+_FIRST = 20000 + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 30)
+_upcoming = itertools.cycle(range(_FIRST, _FIRST + PORTS))
 
 
 def free_port() -> int:
-    """A TCP port that nobody has on any address of either family, and that stays free until it is used."""
+    """A TCP port that nobody has on any address of either family, and that no other test will get before it is used."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
-    for port in _upcoming:
+    for port in itertools.islice(_upcoming, PORTS):
         with (
             contextlib.suppress(OSError),
             socket.create_server(("", port), family=family, dualstack_ipv6=both),
         ):
             return port
-    raise AssertionError("there is always another one")
+    raise AssertionError(f"ports {_FIRST} to {_FIRST + PORTS - 1} are all taken")
 
 
 class Glockd:
