@@ -6,7 +6,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .addresses import Address
@@ -43,9 +43,18 @@ def served() -> Iterator[Ldlm]:
     with tempfile.TemporaryDirectory() as name:
         unix = Path(name) / "glockd.sock"
         with Daemon([f"-unix={unix}"], ("-ldlm", "-ldlm-rest"), Path(name)) as daemon:
-            until(unix.exists)
-            with connect(Address("unix", path=str(unix)), PATIENCE) as watcher:
+            address = Address("unix", path=str(unix))
+            until(lambda: listens(address))  # a Unix socket has its name before anybody listens on it
+            with connect(address, PATIENCE) as watcher:
                 yield Ldlm(daemon, watcher)
+
+
+def listens(address: Address) -> bool:
+    """Whether somebody lets a connection in there."""
+    with suppress(OSError):
+        connect(address, PATIENCE).close()
+        return True
+    return False
 
 
 @fault

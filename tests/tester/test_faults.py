@@ -44,6 +44,7 @@ QUICK = (
 def run(*arguments: str) -> tuple[int, Any]:
     result = CliRunner().invoke(main, ["faults", "--quick", "--json", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    assert result.stdout, result.stderr  # it could not be done: why
     return result.exit_code, json.loads(result.stdout)["faults"]
 
 
