@@ -198,6 +198,15 @@ class Config:
     max_lock_waiters: int = option(
         0, "clients that wait for the same lock; 0: no limit", "N", endless=True, reloads=True
     )
+    max_items: int = option(
+        1_000_000, "items of all work lists; 0: no limit", "N", endless=True, reloads=True
+    )
+    max_pool_items: int = option(
+        100_000, "items of one work list; 0: no limit", "N", endless=True, reloads=True
+    )
+    max_session_items: int = option(
+        10_000, "items held by one client; 0: no limit", "N", endless=True, reloads=True
+    )
     max_name: int = option(
         0,
         "bytes in the name of a lock or client; 0: as many as fit into a line or message",

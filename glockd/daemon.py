@@ -100,7 +100,7 @@ class Daemon:
         self.book = self._open_book()
         apart = bool(config.http) or any(kind == "http" for kind, _ in self._inherited)
         sites = Sites(self.service, apart=apart, draining=lambda: self._draining, book=self.book)
-        self.line = LineDoor(self.service, vocabulary, sites.on_websocket)
+        self.line = LineDoor(self.service, vocabulary, sites.on_websocket, self.book)
         kinds = {kind for kind, _ in self._inherited}
         wanted = [one for one in OPTIONAL if one.is_wanted(config, kinds)]
         self._doors: list[Door] = [self.line, *(one.build(self.service, self.book) for one in wanted)]

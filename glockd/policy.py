@@ -27,6 +27,7 @@ Reason: TypeAlias = Literal[
     "address_connections",
     "locks",
     "waiters",
+    "items",
     "names",
     "auth",
     "tls",

@@ -17,6 +17,9 @@ CANCELLED = "cancelled"
 TIMED_OUT = "timed out"
 REFUSED = "refused"
 KICKED = "kicked"
+# How the hold of an item ends that is not to be handed out again.
+DONE = "done"
+FAILED = "failed"
 
 
 class Record(NamedTuple):

@@ -243,6 +243,8 @@ class LockTable(Table):
             raise ValueError("that is not a name for a unit")
         lock = self._pool(pool)
         assert lock.units is not None
+        if unit not in lock.units.ranks:
+            self.offered += 1
         lock.units.rank(unit, rank)
         return () if unit in lock.holds else self._pass_on(lock, unit, now)
 
@@ -262,6 +264,7 @@ class LockTable(Table):
             return False
         lock, units = _opened(found)
         known = units.retire(unit)
+        self.offered -= known
         self._forget(lock)
         return known
 

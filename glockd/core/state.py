@@ -16,6 +16,8 @@ from glockd.core.stats import Stats
 # The namespaces: locks of the line language, LDLM and Locket; counted shared locks; work; numbered slots; long-running
 # processes; booked windows.
 KINDS = ("exclusive", "shared", "items", "slots", "lrps", "windows")
+# Those to whose pools anybody may add.
+REPLENISHED = ("items",)
 
 
 class State:
@@ -37,10 +39,14 @@ class State:
         contended: dict[Lock, None] = {}
         # By kind. One source of tokens, so that they grow over all of them.
         self.tables = {
-            kind: LockTable(kind, tokens, self.deadlines, contended, self.history) for kind in KINDS
+            kind: LockTable(
+                kind, tokens, self.deadlines, contended, self.history, replenished=kind in REPLENISHED
+            )
+            for kind in KINDS
         }
         self.exclusive = self.tables["exclusive"]
         self.shared = self.tables["shared"]
+        self.items = self.tables["items"]
         self.registry = Registry()
         self.stats = Stats(verbs)
 

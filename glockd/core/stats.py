@@ -36,7 +36,9 @@ class TableStats:
 
     __slots__ = (
         "cancelled",
+        "done",
         "expired",
+        "failed",
         "granted_after_wait",
         "held",
         "orphans",
@@ -48,6 +50,8 @@ class TableStats:
     def __init__(self) -> None:
         self.orphans = 0  # holds released because their session ended
         self.expired = 0  # holds taken back because their lease was over
+        self.done = 0  # units whose holder has said that they are
+        self.failed = 0  # units that their holder has given up
         self.refused = 0  # waits that would have been a deadlock
         self.timed_out = 0  # waits whose time was up
         self.cancelled = 0  # waits ended by the client, or with its session

@@ -8,7 +8,9 @@ from glockd.core.deadlines import NEVER, Deadlines
 from glockd.core.events import Granted
 from glockd.core.history import (
     CANCELLED,
+    DONE,
     EXPIRED,
+    FAILED,
     GRANTED,
     RELEASED,
     TIMED_OUT,
@@ -32,6 +34,7 @@ class Table:
         deadlines: where leases and waits are put; shared between tables.
         contended: the locks that somebody waits for; shared between tables, because a deadlock may run through several.
         history: where records go; None if nobody wants to know.
+        replenished: anybody may offer a unit at any moment, so that whoever waits for one depends on no holder.
     """
 
     def __init__(
@@ -41,12 +44,16 @@ class Table:
         deadlines: Deadlines,
         contended: dict[Lock, None],
         history: History | None = None,
+        *,
+        replenished: bool = False,
     ) -> None:
         self.kind = kind
+        self.replenished = replenished
         self.stats = TableStats()
         self._note = None if history is None else history.add
         self.waiting = 0  # how many waiters there are
         self._surplus = 0  # how many holds there are, less how many names
+        self.offered = 0  # units of all pools, held or free, but for retired ones
         self._tokens = tokens
         self._deadlines = deadlines
         self._contended = contended
@@ -75,6 +82,10 @@ class Table:
     def __iter__(self) -> Iterator[bytes]:
         """As `names`, one after the other, to look at some of very many; over when the table changes."""
         return iter(self._locks)
+
+    def __contains__(self, name: bytes) -> bool:
+        """Whether somebody holds `name`, or it is a pool."""
+        return name in self._locks
 
     def contended(self) -> list[bytes]:
         """The names that somebody waits for, those first that have been waited for longest."""
@@ -122,6 +133,8 @@ class Table:
 
     def in_the_way(self, waiter: Waiter) -> Sequence[Hold]:
         """The holds that keep a waiter from its turn, or the waiters ahead of it from theirs, oldest first."""
+        if self.replenished:
+            return ()
         if waiter.key is ANY or self.units(waiter.name) is None:
             return self.holds(waiter.name)
         hold = self.find(waiter.name, waiter.key)
@@ -147,6 +160,11 @@ class Table:
             return None
         return found.units.ranks
 
+    def ended(self, pool: bytes) -> Mapping[str, int]:
+        """How many holds of units of `pool` have ended since it was made, by how they did; none if it is no pool."""
+        found = self._locks.get(pool)
+        return found.units.ended if type(found) is Lock and found.units is not None else {}
+
     def free_units(self, pool: bytes) -> int:
         """How many units of `pool` are free; 0 if it is no pool."""
         found = self._locks.get(pool)
@@ -159,7 +177,7 @@ class Table:
 
         Args:
             now: monotonic seconds, from the caller.
-            why: RELEASED, ORPHANED, EXPIRED or KICKED, for counters and history.
+            why: RELEASED, DONE, FAILED, ORPHANED, EXPIRED or KICKED, for counters and history.
 
         Returns:
             A `Granted` for every waiter whose turn it is now.
@@ -232,7 +250,11 @@ class Table:
         self._surplus -= 1
         lock.used -= hold.weight
         self._end(hold, now, why, detail)
-        return self._serve(lock, now) if lock.units is None else self._pass_on(lock, hold.key, now)
+        if lock.units is None:
+            return self._serve(lock, now)
+        ended = lock.units.ended
+        ended[why] = ended.get(why, 0) + 1
+        return self._pass_on(lock, hold.key, now)
 
     def _pass_on(self, lock: Lock, unit: Hashable, now: float) -> Sequence[Granted]:
         """Let a pool's unit that nobody holds be free, or give it to whoever waits for it."""
@@ -294,6 +316,10 @@ class Table:
             self._deadlines.clear(hold)
         if why is RELEASED:
             pass
+        elif why is DONE:
+            self.stats.done += 1
+        elif why is FAILED:
+            self.stats.failed += 1
         elif why is EXPIRED:
             self.stats.expired += 1
         else:

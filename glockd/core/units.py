@@ -26,7 +26,7 @@ class Units:
     # Below this many entries nothing is gained by dropping stale ones.
     SMALL: ClassVar[int] = 64
 
-    __slots__ = ("_free", "_heap", "_lines", "_ranks", "_serial", "_ticket")
+    __slots__ = ("_free", "_heap", "_lines", "_ranks", "_serial", "_ticket", "ended")
 
     def __init__(self) -> None:
         self._ranks: dict[Hashable, float] = {}  # of all units but the retired ones, held or free
@@ -36,6 +36,7 @@ class Units:
         # Who waits, by what they want, each with its ticket: a smaller one came earlier.
         self._lines: dict[Hashable, OrderedDict[Waiter, int]] = {}
         self._ticket = 0
+        self.ended: dict[str, int] = {}  # holds, by how they ended: RELEASED, ORPHANED, DONE and so on
 
     @property
     def ranks(self) -> Mapping[Hashable, float]:

@@ -59,7 +59,9 @@ class Connection(Peer):
         talk = self.talk
         # Who has been hung up on meanwhile hears nothing any more.
         if self.session is not None and talk is not None and talk.waiter is event.waiter:
-            self.push(talk.granted(event))
+            reply = talk.granted(event)
+            if reply:
+                self.push(reply)
             if talk.busy or self._paused:
                 self.regulate()
 
@@ -73,7 +75,7 @@ class Connection(Peer):
     def lost(self, hold: Hold, why: str) -> None:
         """Tell the client, if it wants to know, that a hold of its has ended without its doing."""
         if self.session is not None and self.talk is not None and self.talk.notify:
-            self.announce(lost(hold.name, why))
+            self.announce(lost(hold, why))
 
     def end(self, how: str) -> None:
         """Tell the client of what it loses by it, if it wants to know, and hang up."""
@@ -185,7 +187,8 @@ class Connection(Peer):
         behind = self.is_behind()
         if behind and not self._stuffed and not self._going_on:
             self._going_on = True
-            self.service.loop.call_soon(self._go_on)
+            after, talk.after = talk.after or self.service.loop.call_soon, None
+            after(self._go_on)
         if talk.alive:
             self.service.sweep.watch(self)
         stop = self._stuffed or behind or (self.backlog() > UNREAD_MOST and not self.looks.ending)

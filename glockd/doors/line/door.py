@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from glockd.config import UNLIMITED, Config
 from glockd.doors import Answers
@@ -16,6 +17,9 @@ from glockd.doors.line.wire.handlers import Vocabulary
 from glockd.net.addresses import UnixAddresses
 from glockd.service import Handler, Service
 
+if TYPE_CHECKING:
+    from glockd.store.book import Book
+
 
 class LineDoor:
     """The line language.
@@ -24,13 +28,20 @@ class LineDoor:
         service: the core at work.
         vocabulary: the verbs that are understood, those of other doors among them.
         pages: answers on the websocket port what is no handshake.
+        book: the records, if there are any.
     """
 
     name = "line"
     verbs: Mapping[bytes, Handler] = MappingProxyType({})
 
-    def __init__(self, service: Service, vocabulary: Vocabulary, pages: Pages) -> None:
+    def __init__(self, service: Service, vocabulary: Vocabulary, pages: Pages, book: Book | None) -> None:
         self._service = service
+        if book is not None:
+            # Without records nobody has to load SQLite.
+            from glockd.doors.line.records import Records
+
+            vocabulary.records = Records(book)
+        self._records = vocabulary.records
         traffic = service.state.stats.traffic
         config = service.policy.config
         watched = min(config.first_command_seconds, config.idle_seconds) < UNLIMITED
@@ -51,7 +62,12 @@ class LineDoor:
         return partial(WebSocketProtocol, self._service, self._websocket, pages)
 
     async def start(self) -> None:
-        """There is nothing to bring back: what connections hold ends with them."""
+        """Bring back the items of work lists, all free: what connections hold ends with them."""
+        if self._records is not None:
+            self._records.open()
+            items, now = self._service.state.items, self._service.now()
+            for pool, item, attempts in self._records.read():
+                items.offer(pool, item, attempts, now)
 
     def reload(self, config: Config) -> None:
         """There is nothing to take over that the policy does not hold."""

@@ -8,6 +8,7 @@ only if that is set.
 | `waiter` | a verb that waits | only `cancel` is carried out; the rest goes to `unread` | its grant, its end |
 | `late` | `pause_behind` | a handler gave None: this is its reply | the caller, who takes it |
 | `more` | a pause; the end of a wait | something can be carried out: call `resume` in a later turn | resume |
+| `after` | `behind_records` | call `resume` when this calls back, not in the next turn | the caller, who takes it |
 | `pieces` | `recite` | a long reply is half told, and nothing may come in between; `more` holds too | resume |
 | `unread` | receive | what has come behind a pause or wait, or part of a line | resume |
 | `ended` | end_of_input | no more input comes, so nothing may wait | |
@@ -22,7 +23,7 @@ only if that is set.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from glockd.core.events import Granted
@@ -33,8 +34,10 @@ from glockd.core.names import normalise
 from glockd.core.sessions import Session
 from glockd.core.state import State
 from glockd.core.tables import Table
+from glockd.core.units import ANY
 from glockd.doors.line.wire.extensions import got, refuse, waited_in_vain
 from glockd.doors.line.wire.handlers import Handlers, Vocabulary
+from glockd.doors.line.wire.items import taken, taken_lately
 from glockd.doors.line.wire.language import CANCELLED as CANCELLED_REPLY
 from glockd.doors.line.wire.language import (
     LF,
@@ -60,6 +63,7 @@ class Conversation:
     """
 
     __slots__ = (
+        "after",
         "alive",
         "busy",
         "deaf",
@@ -101,6 +105,7 @@ class Conversation:
         self.late = b""
         self.busy = False
         self.more = False
+        self.after: Callable[[Callable[[], None]], None] | None = None
         self.pieces: Iterator[bytes] | None = None
         self.ended = False
         self.deaf = False
@@ -147,6 +152,13 @@ class Conversation:
         self.waiter = None
         self.more = self.busy = self.ended or bool(self.unread)
         waiter = event.waiter
+        if waiter.key is ANY:
+            reply = taken(self, event.hold)
+            if self.vocabulary.records is None:
+                return reply
+            self.busy = True
+            self.behind_records(reply)
+            return b""
         return got(waiter.table, waiter.weight, waiter.name, event.holders)
 
     def timed_out(self) -> bytes:
@@ -166,6 +178,8 @@ class Conversation:
         if waiter not in self.session.waiters:
             # It has been granted, or its time was up, and word of it is on its way.
             table, name = waiter.table, waiter.name
+            if waiter.key is ANY:
+                return taken_lately(self, name) or waited_in_vain(waiter)
             if table.find(name, self.session) is None:
                 return waited_in_vain(waiter)
             return got(table, waiter.weight, name, table.count(name))
@@ -220,6 +234,17 @@ class Conversation:
         """Give `reply`, and let others have their turn before the next command; for what may take long."""
         self.late = reply
         self.more = True
+        return None
+
+    def behind_records(self, reply: bytes) -> bytes | None:
+        """Give `reply` once all that it tells is on record; at once if there are no records."""
+        records = self.vocabulary.records
+        if records is None:
+            return reply
+        self.late = b""
+        self.pieces = iter((reply,))
+        self.more = True
+        self.after = records.then
         return None
 
     def recite(self, pieces: Iterator[bytes]) -> bytes | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import math
-import re
 from typing import TYPE_CHECKING
 
 from glockd import __version__
@@ -12,6 +11,7 @@ from glockd.core.deadlines import NEVER
 from glockd.core.events import Refused
 from glockd.core.holds import WHOLE
 from glockd.doors.line.wire import reports
+from glockd.doors.line.wire.arguments import integer, seconds
 from glockd.doors.line.wire.language import (
     BAD_ARGUMENT,
     BYE,
@@ -33,6 +33,7 @@ from glockd.doors.line.wire.language import (
     SHARED_GET_DEADLOCK,
     SHARED_GET_FAILURE,
     SHARED_GET_SUCCESS,
+    TAKE_FAILURE,
     TOKEN_CURRENT,
     TOKEN_STALE,
     VERSION,
@@ -48,20 +49,7 @@ if TYPE_CHECKING:
 # With more holds than this to look through, a command lets others have their turn behind it.
 MANY = 64
 
-_SECONDS = re.compile(rb"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\Z")
-_INTEGER = re.compile(rb"[0-9]{1,18}\Z")
-
-
-def seconds(word: bytes) -> float | None:
-    """A time from the wire: decimal, 0 or more, or `inf`; None if it is not one."""
-    if word == b"inf":
-        return math.inf
-    return float(word) if _SECONDS.match(word) else None
-
-
-def integer(word: bytes) -> int | None:
-    """A LIMIT or TOKEN from the wire, from 1 up; None if it is not one."""
-    return (int(word) or None) if _INTEGER.match(word) else None
+_FAILURES = {"exclusive": GET_FAILURE, "shared": SHARED_GET_FAILURE, "items": TAKE_FAILURE}
 
 
 def wait(talk: Conversation, argument: bytes, now: float) -> bytes | None:
@@ -133,12 +121,12 @@ def got(table: Table, weight: int, name: bytes, holders: int) -> bytes:
 
 
 def waited_in_vain(waiter: Waiter) -> bytes:
-    """The reply to a wait that has ended without the lock."""
+    """The reply to a wait that has ended without the lock, or without an item."""
     return _failure(waiter.table) + waiter.name + LF
 
 
 def _failure(table: Table) -> bytes:
-    return GET_FAILURE if table.kind == "exclusive" else SHARED_GET_FAILURE
+    return _FAILURES[table.kind]
 
 
 def cancel(talk: Conversation, argument: bytes, now: float) -> bytes:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from glockd.doors.line.wire import commands, extensions, help, listings
+from glockd.doors.line.wire import commands, extensions, help, items, listings
 from glockd.doors.line.wire.language import VERBS
 
 if TYPE_CHECKING:
+    from glockd.doors.line.records import Records
     from glockd.doors.line.wire.conversation import Conversation
     from glockd.service import Handler as Offered
 
@@ -38,6 +39,13 @@ _NAMED: dict[bytes, Handler] = {
     b"lease": extensions.lease,
     b"token": extensions.token,
     b"check": extensions.check,
+    b"put": items.put,
+    b"take": items.take,
+    b"done": items.done,
+    b"fail": items.fail,
+    b"give": items.give,
+    b"keep": items.keep,
+    b"pool": items.counts,
     b"explain": extensions.explain,
     b"history": extensions.history,
     b"find": listings.find,
@@ -61,7 +69,7 @@ _BARE: dict[bytes, Handler] = {
 }
 
 # Verbs that keep a name, and how many words come before it.
-KEEPERS = {b"g": 0, b"sg": 0, b"iam": 0, b"wait": 1, b"read": 1, b"share": 2}
+KEEPERS = {b"g": 0, b"sg": 0, b"iam": 0, b"wait": 1, b"read": 1, b"share": 2, b"put": 1, b"take": 1}
 
 
 def _careful(handler: Handler, words: int) -> Handler:
@@ -79,10 +87,16 @@ class Vocabulary:
     """Every verb that is understood, with what carries it out.
 
     Args:
-        offered: those of other doors.
+        offered: those of other doors. `take #` and the like are no words, but what `take` does for pools whose name
+            begins so.
     """
 
     def __init__(self, offered: Mapping[bytes, Offered] = MappingProxyType({})) -> None:
+        self.records: Records | None = None  # of items; None: they are kept in memory only
+        self.elsewhere: dict[bytes, Handler] = {
+            word: handler for word, handler in offered.items() if b" " in word
+        }
+        offered = {word: handler for word, handler in offered.items() if b" " not in word}
         named: dict[bytes, Handler] = {**_NAMED, **offered}
         self.words = tuple(
             dict.fromkeys((*VERBS, *offered))

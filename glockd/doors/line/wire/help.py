@@ -42,7 +42,7 @@ def _in_force(talk: Conversation) -> list[bytes]:
     config = talk.policy.config
     out_of_force: set[bytes] = set()
     if not config.dump:
-        out_of_force |= {b"d", b"sd", b"dump", b"who", b"explain", b"history", b"find"}
+        out_of_force |= {b"d", b"sd", b"dump", b"who", b"pool", b"explain", b"history", b"find"}
     if not config.registry:
         out_of_force |= {b"iam", b"who"}
     if not config.history:

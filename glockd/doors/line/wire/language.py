@@ -6,9 +6,12 @@ The bytes of the old verbs are those of the original, line ends included (docs/p
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from glockd.core.names import SPACES, shown
+
+if TYPE_CHECKING:
+    from glockd.core.holds import Hold
 
 LF = b"\n"
 CRLF = b"\r\n"
@@ -50,6 +53,17 @@ SHARED_NOT_LOCKED = b"0 Shared Lock Not Locked: "
 SHARED_GET_FAILURE = b"0 Shared Lock Get Failure: "
 GET_DEADLOCK = b"0 Lock Get Deadlock: "
 SHARED_GET_DEADLOCK = b"0 Shared Lock Get Deadlock: "
+PUT_SUCCESS = b"1 Item Put Success: "
+PUT_FAILURE = b"0 Item Put Failure: "
+TAKE_FAILURE = b"0 Item Take Failure: "
+DONE_SUCCESS = b"1 Item Done Success: "
+DONE_FAILURE = b"0 Item Done Failure: "
+FAIL_SUCCESS = b"1 Item Fail Success: "
+FAIL_FAILURE = b"0 Item Fail Failure: "
+GIVE_SUCCESS = b"1 Item Give Success: "
+GIVE_FAILURE = b"0 Item Give Failure: "
+KEEP_SUCCESS = b"1 Item Keep Success: "
+KEEP_FAILURE = b"0 Item Keep Failure: "
 LEASE_SUCCESS = b"1 Lock Lease Success: "
 LEASE_FAILURE = b"0 Lock Lease Failure: "
 TOKEN_CURRENT = b"1 Lock Token Current: "
@@ -59,6 +73,7 @@ TOKEN_STALE = b"0 Lock Token Stale: "
 COUNTED_GET_SUCCESS = b" Lock Get Success: "
 SHARED_GET_SUCCESS = b" Shared Lock Get Success: "
 SHARED_IS_LOCKED = b" Shared Lock Is Locked: "
+TAKE_SUCCESS = b" Item Take Success: "
 LOCK_TOKEN = b" Lock Token: "
 KICKED = b" Kicked: "
 DEAD_PEER_SECONDS = b" Dead Peer Seconds"
@@ -91,6 +106,7 @@ BAD_ARGUMENT = b"0 Bad Argument: "
 TOO_MANY_LOCKS = b"0 Too Many Locks: "
 TOO_MANY_WAITERS = b"0 Too Many Waiters: "
 NAME_TOO_LONG = b"0 Name Too Long: "
+NOT_RECORDED = b"0 Not Recorded: "
 
 # A refusal, to be followed by where that is, if it is anywhere.
 NO_HTTP = b"0 No HTTP Here"
@@ -108,6 +124,7 @@ class Verb(NamedTuple):
 
 
 _N = b"NAME"
+_I = b"ITEM"
 
 VERBS = {
     verb.word: verb
@@ -205,6 +222,42 @@ VERBS = {
             "is TOKEN the one now in force?",
             (TOKEN_CURRENT + _N, TOKEN_STALE + _N),
         ),
+        Verb(
+            b"put",
+            "put POOL ITEM",
+            "offer an item to whoever takes one",
+            (PUT_SUCCESS + _I, PUT_FAILURE + _I),
+        ),
+        Verb(
+            b"take",
+            "take SECONDS POOL",
+            "take any free item of a pool, standing in line for up to SECONDS",
+            (b"ATTEMPT" + TAKE_SUCCESS + _I, TAKE_FAILURE + b"POOL"),
+        ),
+        Verb(
+            b"done", "done POOL ITEM", "my item is finished, and gone", (DONE_SUCCESS + _I, DONE_FAILURE + _I)
+        ),
+        Verb(
+            b"fail", "fail POOL ITEM", "my item is given up, and gone", (FAIL_SUCCESS + _I, FAIL_FAILURE + _I)
+        ),
+        Verb(
+            b"give",
+            "give POOL ITEM",
+            "my item is to be taken by somebody else",
+            (GIVE_SUCCESS + _I, GIVE_FAILURE + _I),
+        ),
+        Verb(
+            b"keep",
+            "keep SECONDS POOL ITEM",
+            "let the daemon take my item back after SECONDS, from now",
+            (KEEP_SUCCESS + _I, KEEP_FAILURE + _I),
+        ),
+        Verb(
+            b"pool",
+            "pool [POOL]",
+            "how many items of one pool or of all are free, held and done, as JSON",
+            (b"1 {json}", b"COUNT [json]"),
+        ),
         Verb(b"explain", "explain NAME", "who holds it and who waits for it, as JSON", (b"1 {json}",)),
         Verb(
             b"history", "history [NAME]", "latest events of one lock or of all, as JSON", (b"COUNT [json]",)
@@ -257,6 +310,10 @@ VERBS = {
 ALWAYS_COUNTED = (b"d", b"dump", b"g", b"i", b"q", b"r", b"sd", b"sg", b"si", b"sr")
 
 
-def lost(name: bytes, reason: str) -> bytes:
+def lost(hold: Hold, reason: str) -> bytes:
     """The line that `notify on` asks for: a hold has ended without its session's doing."""
-    return b"! lost " + shown(name) + b" " + reason.encode() + LF
+    if hold.table.kind == "items":
+        return (
+            b"! item " + shown(hold.name) + b" " + shown(cast(bytes, hold.key)) + b" " + reason.encode() + LF
+        )
+    return b"! lost " + shown(hold.name) + b" " + reason.encode() + LF

@@ -27,7 +27,7 @@ SHOWN_OF_KEYS = 8
 def explain(state: State, name: bytes, now: float) -> bytes:
     """Who holds `name` and who waits for it, in both namespaces; in those of other doors if anybody does."""
     line = (state.exclusive, state.shared)
-    tables = [table for table in state.shown() if table in line or table.count(name) or table.waiters(name)]
+    tables = [table for table in state.shown() if table in line or name in table]
     return _json({"name": text(name)} | {table.kind: _table(table, name, now) for table in tables})
 
 
@@ -64,6 +64,7 @@ def _table(table: LockTable, name: bytes, now: float) -> dict[str, Any]:
             }
             for place, waiter in enumerate(table.waiters(name), 1)
         ],
+        **({} if table.units(name) is None else {"free": table.free_units(name)}),
     }
 
 
@@ -132,6 +133,8 @@ def _hold(hold: Hold, now: float) -> dict[str, Any]:
 def _key(subject: Hold | Waiter) -> dict[str, Any]:
     """The beginning of the key that a client of another door has: the whole would let others give its lock back."""
     key = subject.key
+    if subject.table.kind == "items" and isinstance(key, bytes):
+        return {"item": text(key)}
     if subject.table.kind != "exclusive" or not isinstance(key, bytes):
         return {}
     return {"key": text(key[:SHOWN_OF_KEYS])}
