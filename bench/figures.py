@@ -50,6 +50,7 @@ from bench.rows import (
     middle,
     table,
 )
+from bench.work import work
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 UVLOOP_ECHO = [sys.executable, str(REPOSITORY / "bench" / "uvloop_echo.py")]
@@ -310,6 +311,7 @@ FIGURES: dict[str, Callable[[Run], Iterator[Row]]] = {
     "handover": handover,
     "waiters": many_waiters,
     "history": history,
+    "work": work,
     "calls": calls,
     "dispatch": dispatch,
     "ldlm": ldlm,

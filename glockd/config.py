@@ -89,7 +89,7 @@ class Config:
     )
     registry: bool = option(True, "let clients register names (iam, who)", reloads=True)
     dump: bool = option(
-        True, "let clients list locks (d, sd, dump, who, explain, history, find)", reloads=True
+        True, "let clients list locks (d, sd, dump, who, pool, explain, history, find)", reloads=True
     )
     verbose: bool = option(False, "log who connected, took, released and lost what")
     bind: str = option("127.0.0.1,::1", "addresses to listen on, by commas", "HOSTS")

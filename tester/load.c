@@ -1,9 +1,10 @@
 /* Gets and releases locks as fast as the server answers.
  *
- *     load tcp|ws|unix HOST|PATH PORT|- CONNECTIONS PIPELINE SECONDS
+ *     load tcp|ws|unix HOST|PATH PORT|- CONNECTIONS PIPELINE SECONDS locks|work
  *
  * Each connection sends PIPELINE commands in one packet (over websocket: as many frames), waits for all the replies, and
- * goes on. Every connection has locks of its own, so each command succeeds. A server that echoes lines is measured in
+ * goes on. Every connection has locks of its own, so each command succeeds. With `work` it takes the items 0, 1, 2 and so
+ * on of the list work-INDEX, which are there, and says done to each: PIPELINE is 1 then. A server that echoes lines is measured in
  * the same way. Prints JSON: commands, served, refused, seconds, and the histogram of packet round trips. */
 #include "common.c"
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@ struct connection {
     int turn;           /* which of the two packets goes next */
     int at_start;       /* the next byte begins a reply */
     int64_t sent;
+    int item;           /* of its work list, the next one */
     char *packet[2];
     size_t size[2];
     unsigned char head[10]; /* the header of a websocket frame, as far as it has come */
@@ -49,6 +51,19 @@ static void prepare(struct connection *c, int index, int pipeline) {
             }
         }
     }
+}
+
+/* The next packet. */
+static void go_on(struct connection *c, int index, int works) {
+    if (works) {
+        char line[64];
+        int size = c->turn ? snprintf(line, sizeof line, "done work-%d %d\n", index, c->item++)
+                           : snprintf(line, sizeof line, "take 0 work-%d\n", index);
+        c->size[c->turn] = is_ws ? frame(c->packet[c->turn], line, (size_t)size - 1) : (size_t)size;
+        if (!is_ws)
+            memcpy(c->packet[c->turn], line, (size_t)size);
+    }
+    put(c->fd, c->packet[c->turn], c->size[c->turn]);
 }
 
 static void count_lines(struct connection *c, const char *data, const char *end) {
@@ -95,11 +110,12 @@ static void count_frames(struct connection *c, const char *data, const char *end
 }
 
 int main(int argc, char **argv) {
-    if (argc != 7)
-        fail("usage: load tcp|ws|unix HOST|PATH PORT|- CONNECTIONS PIPELINE SECONDS");
+    if (argc != 8)
+        fail("usage: load tcp|ws|unix HOST|PATH PORT|- CONNECTIONS PIPELINE SECONDS locks|work");
     resolve(argv[1], argv[2], argv[3]);
     int count = atoi(argv[4]), pipeline = atoi(argv[5]);
     double seconds = atof(argv[6]);
+    int works = !strcmp(argv[7], "work");
     allow_many_files();
     struct connection *all = calloc((size_t)count, sizeof *all);
     int poll = epoll_create1(0);
@@ -116,7 +132,7 @@ int main(int argc, char **argv) {
         all[i].pending = pipeline;
         all[i].at_start = 1;
         all[i].sent = now_ns();
-        put(all[i].fd, all[i].packet[0], all[i].size[0]);
+        go_on(&all[i], i, works);
     }
     static char buffer[1 << 16];
     struct epoll_event ready[512];
@@ -143,7 +159,7 @@ int main(int argc, char **argv) {
             c->pending = pipeline;
             c->turn ^= pipeline % 2; /* an even packet leaves nothing held */
             c->sent = t;
-            put(c->fd, c->packet[c->turn], c->size[c->turn]);
+            go_on(c, (int)(c - all), works);
         }
     }
     printf("{\"commands\": %lld, \"served\": %lld, \"refused\": %lld, \"seconds\": %.6f, ", commands, served, refused,

@@ -101,14 +101,23 @@ def _run(name: str, address: Address, numbers: Sequence[str], core: int | None) 
 
 
 def pingpong(
-    address: Address, *, connections: int, pipeline: int = 1, seconds: float, core: int | None = None
+    address: Address,
+    *,
+    connections: int,
+    pipeline: int = 1,
+    seconds: float,
+    core: int | None = None,
+    work: bool = False,
 ) -> Load:
     """Get and release over `connections`, `pipeline` commands a packet; see load.c.
+
+    Args:
+        work: take items and say done to them instead, one command a packet; they are put in before, see load.c.
 
     Raises:
         NoCompiler, LoadFailed
     """
-    numbers = [str(connections), str(pipeline), f"{seconds:g}"]
+    numbers = [str(connections), str(pipeline), f"{seconds:g}", "work" if work else "locks"]
     result = _run("load", address, numbers, core)
     histogram = Histogram.of(result["histogram"], result["longest_ns"])
     return Load(result["commands"], result["served"], result["seconds"], result["refused"], histogram)

@@ -22,11 +22,11 @@ PLAIN, CALLS, OWNER = range(4), 4, 5
 SLOTS = 6
 
 SIZED: Where = ("shared", b"sized")
-POOL: Where = ("items", b"pool")
+POOL: Where = ("slots", b"pool")
 NAMES: dict[Kind, tuple[bytes, ...]] = {
     "exclusive": (b"", b"a"),
     "shared": (b"", b"a", b"sized"),
-    "items": (b"pool",),
+    "slots": (b"pool",),
 }
 
 

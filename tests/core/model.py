@@ -10,8 +10,8 @@ from typing import Literal
 from glockd.core.holds import Waiter
 from glockd.core.units import ANY
 
-Kind = Literal["exclusive", "shared", "items"]
-KINDS: tuple[Kind, ...] = ("exclusive", "shared", "items")
+Kind = Literal["exclusive", "shared", "slots"]
+KINDS: tuple[Kind, ...] = ("exclusive", "shared", "slots")
 ALL = 10**6  # the units of the whole: more than all others together
 
 Where = tuple[Kind, bytes]
@@ -123,14 +123,14 @@ class Model:
 
     def give_back(self, hold: ModelHold) -> list[Turn]:
         self.holds.remove(hold)
-        if hold.where[0] != "items":
+        if hold.where[0] != "slots":
             return self.serve(hold.where)
         assert isinstance(hold.key, int)
         return self.pass_on(hold.where, hold.key)
 
     def leave(self, waiter: ModelWaiter) -> list[Turn]:
         self.waiters.remove(waiter)
-        return [] if waiter.where[0] == "items" else self.serve(waiter.where)
+        return [] if waiter.where[0] == "slots" else self.serve(waiter.where)
 
     # Pools
 
@@ -178,10 +178,10 @@ class Model:
             play.holds = [hold for hold in play.holds if hold not in gone]
             moved = bool(gone)
             for one in list(play.waiters):
-                if one.where[0] == "items" and self._finds_a_unit(one, play):
+                if one.where[0] == "slots" and self._finds_a_unit(one, play):
                     play.waiters.remove(one)
                     moved = True
-            for where in {one.where for one in play.waiters if one.where[0] != "items"}:
+            for where in {one.where for one in play.waiters if one.where[0] != "slots"}:
                 moved |= bool(play.serve(where))
             going_on = moved
         return play.waiters

@@ -39,7 +39,7 @@ class Endings(SideBySide):
     def restore(self, pick: int, where: Where, key: int | None, weight: int, size: int, after: float) -> None:
         """A hold of before, with its token; also of a session that has begun again."""
         slot, model = self.actor(pick), self.model
-        if slot is None or (where == POOL and not model.names("items")):
+        if slot is None or (where == POOL and not model.names("slots")):
             return
         held, used = model.held(where), sum(hold.units for hold in model.held(where))
         if where == POOL:

@@ -69,7 +69,7 @@ def test_every_reply_of_a_verb_is_in_its_row_of_the_protocol_and_no_other(verb: 
 
 def test_every_event_of_the_history_is_in_the_protocol() -> None:
     kinds = [value for name, value in vars(history).items() if name.isupper() and isinstance(value, str)]
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     assert [kind for kind in kinds if f"`{kind}`" not in PROTOCOL] == []
 
 

@@ -95,7 +95,7 @@ class ConversationDaemon:
     def tell_of_loss(self, hold: Hold, reason: str) -> None:
         client = self.talks.get(hold.session)
         if client is not None and client.talk.notify:
-            client.buffer += lost(hold.name, reason)
+            client.buffer += lost(hold, reason)
 
     def passes(self, seconds: float) -> None:
         """Let time pass."""

@@ -42,10 +42,9 @@ class Records:
 
     def read(self) -> Iterator[tuple[bytes, bytes, int]]:
         """Each item's pool, the item, and how often it was taken; oldest first, at the start only."""
-        for pool, item, attempts in self._book.read(
+        yield from self._book.read(
             "SELECT pool, item, attempts FROM line_items ORDER BY place"
-        ):
-            yield pool, item, attempts
+        )
 
     @property
     def trouble(self) -> str:

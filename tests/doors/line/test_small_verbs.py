@@ -13,7 +13,8 @@ from tests.support.locks import explained, holders
 
 OLD = ["g", "r", "i", "sg", "sr", "si", "d", "sd", "dump", "iam", "me", "who", "q"]
 NEW = [
-    *("wait", "read", "share", "cancel", "lease", "token", "check", "explain"),
+    *("wait", "read", "share", "cancel", "lease", "token", "check"),
+    *("put", "take", "done", "fail", "give", "keep", "pool", "explain"),
     *("history", "find", "notify", "alive", "kick", "bound", "ping", "version", "help", "quit", "auth"),
 ]
 
@@ -59,7 +60,7 @@ def test_help_names_what_is_switched_on(daemon: Daemon) -> None:
 
 @pytest.mark.flags("-dump=false", "-registry=false", "-history=10")
 def test_help_leaves_out_what_is_switched_off(daemon: Daemon) -> None:
-    off = {"d", "sd", "dump", "who", "iam", "explain", "history", "find", "kick"}
+    off = {"d", "sd", "dump", "who", "iam", "pool", "explain", "history", "find", "kick"}
     assert verbs_in_force(daemon) == [verb for verb in OLD + NEW if verb not in off]
 
 

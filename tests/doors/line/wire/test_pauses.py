@@ -424,7 +424,7 @@ def test_a_check_of_very_many_holds_lets_others_have_their_turn(readers: int, pa
         (
             policy_of(history=9, dump=False),
             "unix",
-            {b"kick", b"d", b"sd", b"dump", b"who", b"explain", b"history", b"find"},
+            {b"kick", b"d", b"sd", b"dump", b"who", b"pool", b"explain", b"history", b"find"},
         ),
     ],
 )
