@@ -12,7 +12,7 @@ from glockd_tester.peers import connect
 from glockd_tester.server import LocalServer
 
 CONNECTIONS = 50
-ITEMS = 4_000  # a list, one for each connection: more than it can be done with in one measurement
+ITEMS = 1_500  # a list, one for each connection: more than it can be done with in one measurement
 
 
 def fill(address: Address) -> None:
@@ -30,7 +30,7 @@ def work(run: Run) -> Iterator[Row]:
     for _ in range(run.rounds):
         with LocalServer(core=SERVER_CORE) as server:
             fill(server.tcp)
-            seconds = min(run.seconds, 2.0)
+            seconds = min(run.seconds, 1.0)
             locks = load.pingpong(server.tcp, connections=CONNECTIONS, seconds=seconds, core=LOAD_CORE)
             items = load.pingpong(
                 server.tcp, connections=CONNECTIONS, seconds=seconds, core=LOAD_CORE, work=True

@@ -288,6 +288,41 @@ class LockTable(Table):
         taken = units.take(unit)
         return None if taken is None else self._grant(lock, taken, session, 1, now, 0.0)
 
+    def take_next(self, pool: bytes, session: Session, now: float) -> tuple[Hold, int] | None:
+        """As `take_unit` for any unit, whose rank says how often it was taken: that is one more from then on.
+
+        Returns:
+            The hold and the new rank; or None, and nothing has changed.
+
+        Raises:
+            ValueError: it is a lock without units.
+        """
+        found = self._locks.get(pool)
+        if found is None:
+            return None
+        lock, units = _opened(found)
+        unit = units.take()
+        if unit is None:
+            return None
+        return self._grant(lock, unit, session, 1, now, 0.0), units.tried(unit)
+
+    def tried(self, hold: Hold) -> int:
+        """What `take_next` does to the rank of a unit that it has taken, for one that was waited for."""
+        return _opened(self._locks[hold.name])[1].tried(hold.key)
+
+    def finish(self, hold: Hold, now: float, why: str) -> None:
+        """End the hold of a unit that is retired by that: nobody gets it.
+
+        Args:
+            now: monotonic seconds, from the caller.
+            why: DONE or FAILED, for counters and history.
+        """
+        lock, units = _opened(self._locks[hold.name])
+        self.offered -= units.retire(hold.key)
+        self._end_of(lock, hold, now, why, "")
+        if not lock.holds and not units.ranks:
+            self._forget(lock)
+
     # What outlived the daemon
 
     def restore(

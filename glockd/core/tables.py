@@ -22,6 +22,7 @@ from glockd.core.sessions import Session
 from glockd.core.stats import TableStats
 from glockd.core.units import ANY
 
+_new = object.__new__
 _new_tuple = tuple.__new__
 
 
@@ -236,7 +237,16 @@ class Table:
     def _grant(
         self, lock: Lock, key: Hashable, session: Session, weight: int, now: float, waited: float
     ) -> Hold:
-        hold = Hold(self, lock.name, key, session, weight, next(self._tokens), now)
+        # As Hold(...), in place: somebody waits for it.
+        hold = _new(Hold)
+        hold.table = self
+        hold.name = lock.name
+        hold.key = key
+        hold.session = session
+        hold.weight = weight
+        hold.token = next(self._tokens)
+        hold.since = now
+        hold.deadline = NEVER
         lock.holds[key] = hold
         self._surplus += 1
         lock.used += weight
@@ -246,15 +256,18 @@ class Table:
         return hold
 
     def _drop(self, lock: Lock, hold: Hold, now: float, why: str, detail: str) -> Sequence[Granted]:
+        self._end_of(lock, hold, now, why, detail)
+        return self._serve(lock, now) if lock.units is None else self._pass_on(lock, hold.key, now)
+
+    def _end_of(self, lock: Lock, hold: Hold, now: float, why: str, detail: str) -> None:
+        """End a hold of a lock in its roomy form."""
         del lock.holds[hold.key]
         self._surplus -= 1
         lock.used -= hold.weight
         self._end(hold, now, why, detail)
-        if lock.units is None:
-            return self._serve(lock, now)
-        ended = lock.units.ended
-        ended[why] = ended.get(why, 0) + 1
-        return self._pass_on(lock, hold.key, now)
+        if lock.units is not None:
+            ended = lock.units.ended
+            ended[why] = ended.get(why, 0) + 1
 
     def _pass_on(self, lock: Lock, unit: Hashable, now: float) -> Sequence[Granted]:
         """Let a pool's unit that nobody holds be free, or give it to whoever waits for it."""

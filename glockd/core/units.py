@@ -61,6 +61,11 @@ class Units:
         self._free.pop(unit, None)
         return self._ranks.pop(unit, None) is not None
 
+    def tried(self, unit: Hashable) -> int:
+        """Raise the rank of a unit by one; the new one."""
+        rank = self._ranks[unit] = int(self._ranks[unit]) + 1
+        return rank
+
     def put(self, unit: Hashable) -> Waiter | None:
         """Let `unit`, which nobody holds, be free.
 

@@ -42,9 +42,7 @@ class Records:
 
     def read(self) -> Iterator[tuple[bytes, bytes, int]]:
         """Each item's pool, the item, and how often it was taken; oldest first, at the start only."""
-        yield from self._book.read(
-            "SELECT pool, item, attempts FROM line_items ORDER BY place"
-        )
+        yield from self._book.read("SELECT pool, item, attempts FROM line_items ORDER BY place")
 
     @property
     def trouble(self) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from glockd.core.deadlines import NEVER
 from glockd.core.events import Queued
@@ -34,7 +34,6 @@ from glockd.doors.line.wire.language import (
     PUT_FAILURE,
     PUT_SUCCESS,
     TAKE_FAILURE,
-    TAKE_SUCCESS,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ _VERBS = {DONE: b"done #", FAILED: b"fail #", RELEASED: b"give #"}
 def put(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     """`put POOL ITEM`: an item for whoever takes one, behind those that nobody has tried."""
     pool, _, item = argument.partition(b" ")
-    if not pool or not item:
+    if not item:
         return _missing(pool)
     if pool.startswith(ELSEWHERE):
         return _elsewhere(talk, b"put #", argument, now)
@@ -86,15 +85,19 @@ def take(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     if pool.startswith(ELSEWHERE):
         return _elsewhere(talk, b"take #", argument, now)
     items, session = talk.state.items, talk.session
-    if _holds_as_many(items, session, talk.policy.config.max_session_items):
+    most = talk.policy.config.max_session_items
+    if len(session.holds) >= most and _count(items, session) >= most:
         talk.policy.refused["items"] += 1
         return TAKE_FAILURE + pool + LF
     records = talk.vocabulary.records
     if records is not None and records.trouble:
         return NOT_RECORDED + pool + LF
-    hold = items.take_unit(pool, session, now)
-    if hold is not None:
-        return talk.behind_records(taken(talk, hold))
+    found = items.take_next(pool, session, now)
+    if found is not None:
+        hold, attempt = found
+        if records is None:
+            return b"%d Item Take Success: %b\n" % (attempt, cast(bytes, hold.key))
+        return talk.behind_records(_told(talk, hold, attempt))
     if patience == 0 or talk.ended:
         return TAKE_FAILURE + pool + LF
     if talk.line_is_full(items, pool):
@@ -106,16 +109,8 @@ def take(talk: Conversation, argument: bytes, now: float) -> bytes | None:
 
 
 def taken(talk: Conversation, hold: Hold) -> bytes:
-    """The reply to who has an item now; it counts as tried once more from then on, however that ends."""
-    items, pool, item = talk.state.items, hold.name, hold.key
-    units = items.units(pool)
-    assert isinstance(item, bytes)
-    assert units is not None
-    attempt = int(units[item]) + 1
-    items.offer(pool, item, attempt, hold.since)
-    if talk.vocabulary.records is not None:
-        talk.vocabulary.records.taken(pool, item, attempt)
-    return b"%d" % attempt + TAKE_SUCCESS + item + LF
+    """The reply to who has an item after a wait; it counts as tried once more from then on, however that ends."""
+    return _told(talk, hold, talk.state.items.tried(hold))
 
 
 def taken_lately(talk: Conversation, pool: bytes) -> bytes | None:
@@ -123,6 +118,13 @@ def taken_lately(talk: Conversation, pool: bytes) -> bytes | None:
     items = talk.state.items
     mine = [hold for hold in talk.session.holds if hold.table is items and hold.name == pool]
     return taken(talk, max(mine, key=lambda hold: hold.token)) if mine else None
+
+
+def _told(talk: Conversation, hold: Hold, attempt: int) -> bytes:
+    item = cast(bytes, hold.key)
+    if talk.vocabulary.records is not None:
+        talk.vocabulary.records.taken(hold.name, item, attempt)
+    return b"%d Item Take Success: %b\n" % (attempt, item)
 
 
 def done(talk: Conversation, argument: bytes, now: float) -> bytes | None:
@@ -147,12 +149,12 @@ def keep(talk: Conversation, argument: bytes, now: float) -> bytes | None:
     if length is None:
         return BAD_ARGUMENT + b"SECONDS\n"
     pool, _, item = rest.partition(b" ")
-    if not pool or not item:
+    if not item:
         return _missing(pool)
     if pool.startswith(ELSEWHERE):
         return _elsewhere(talk, b"keep #", argument, now)
-    hold = _mine(talk, pool, item)
-    if hold is None:
+    hold = talk.state.items.find(pool, item)
+    if hold is None or hold.session is not talk.session:
         return KEEP_FAILURE + item + LF
     talk.state.items.lease(hold, NEVER if length == math.inf else now + length)
     return KEEP_SUCCESS + item + LF
@@ -198,24 +200,24 @@ def _finish(
     talk: Conversation, argument: bytes, now: float, why: str, success: bytes, failure: bytes
 ) -> bytes | None:
     pool, _, item = argument.partition(b" ")
-    if not pool or not item:
+    if not item:
         return _missing(pool)
     if pool.startswith(ELSEWHERE):
         return _elsewhere(talk, _VERBS[why], argument, now)
-    hold = _mine(talk, pool, item)
-    if hold is None:
+    hold = talk.state.items.find(pool, item)
+    if hold is None or hold.session is not talk.session:
         return failure + item + LF
-    items = talk.state.items
     if why is RELEASED:
-        talk.outbox += items.drop(hold, now)
+        talk.outbox += talk.state.items.drop(hold, now)
         return success + item + LF
     records = talk.vocabulary.records
     if records is not None:
         if records.trouble:
             return NOT_RECORDED + item + LF
         records.erase(pool, item)
-    items.retire(pool, item)
-    talk.outbox += items.drop(hold, now, why)
+    talk.state.items.finish(hold, now, why)
+    if records is None:
+        return success + item + LF
     return talk.behind_records(success + item + LF)
 
 
@@ -225,14 +227,9 @@ def _elsewhere(talk: Conversation, word: bytes, argument: bytes, now: float) -> 
     return DISABLED if handler is None else handler(talk, argument, now)
 
 
-def _mine(talk: Conversation, pool: bytes, item: Hashable) -> Hold | None:
-    hold = talk.state.items.find(pool, item)
-    return hold if hold is not None and hold.session is talk.session else None
-
-
-def _holds_as_many(items: LockTable, session: Session, most: int) -> bool:
-    """Whether a session holds as many items as it may; they are counted only where it holds so much of anything."""
-    return len(session.holds) >= most and sum(hold.table is items for hold in session.holds) >= most
+def _count(items: LockTable, session: Session) -> int:
+    """How many items a session holds."""
+    return sum(hold.table is items for hold in session.holds)
 
 
 def _missing(pool: bytes) -> bytes:

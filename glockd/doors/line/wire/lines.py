@@ -74,12 +74,15 @@ class LineConversation(Conversation):
                     handler, place = found
                     self.uses[place] += 1
                     reply = handler(self, name, now)
-                    if reply is not None:
-                        return reply
-                    self.busy = True
-                    self.more = self.pieces is not None
-                    reply, self.late = self.late, b""
-                    return reply
+                    return self._told() if reply is None else reply
+            elif len(words) > 2 and len(data) < MAX_LINE and data.isascii():
+                # As plain, `word argument argument LF`: numbers come before a name, and a name may have several words.
+                found = self.handlers.get(words[0])
+                if found is not None and b" ".join(words) + LF == data:
+                    handler, place = found
+                    self.uses[place] += 1
+                    reply = handler(self, data[len(words[0]) + 1 : -1], now)
+                    return self._told() if reply is None else reply
             if data.startswith(SIGNATURE):
                 # Version 2 has line ends in the middle.
                 self.busy = self.over = True
@@ -87,6 +90,13 @@ class LineConversation(Conversation):
                 return NO_PROXY
         reply = self._receive(data, now)
         self.busy = self.more or self.over or self.waiter is not None or self.unread != b""
+        return reply
+
+    def _told(self) -> bytes:
+        """What is to be said now in reply to a command that wants a pause, and behind which nothing has come yet."""
+        self.busy = True
+        self.more = self.pieces is not None
+        reply, self.late = self.late, b""
         return reply
 
     def _receive(self, data: bytes, now: float) -> bytes:
