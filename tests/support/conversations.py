@@ -37,7 +37,7 @@ def options_of(flags: Sequence[str]) -> dict[str, Any]:
     """The options that these flags of the daemon stand for."""
     found: dict[str, Any] = {}
     for flag in flags:
-        name, _, value = flag.lstrip("-").partition("=")
+        name, _, value = flag.lstrip("-").replace("-", "_").partition("=")
         found[name] = int(value) if value.isdigit() else value != "false"
     return found
 
