@@ -47,8 +47,9 @@ class ConversationDaemon:
 
     transport = "conversation"
 
-    def __init__(self, flags: Sequence[str] = ()) -> None:
+    def __init__(self, flags: Sequence[str] = (), vocabulary: Vocabulary = VOCABULARY) -> None:
         self.now = 1000.0
+        self.vocabulary = vocabulary
         self.policy = policy(**options_of(flags))
         size = self.policy.config.history
         self.state = State(history=History(size) if size else None, verbs=VOCABULARY.words)
@@ -131,7 +132,7 @@ class ConversationClient(Client):
         super().__init__()
         self.daemon, self.session = daemon, session
         self.address, self.transport = session.address.decode(), "conversation"
-        self.talk = LineConversation(daemon.state, session, daemon.policy, daemon.outbox, VOCABULARY)
+        self.talk = LineConversation(daemon.state, session, daemon.policy, daemon.outbox, daemon.vocabulary)
         self.buffer = b""
 
     @property
