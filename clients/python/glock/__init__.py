@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glock.aio import AsyncClient
+    from glock.aio_items import AsyncItem, AsyncItemRequest
     from glock.aio_locks import AsyncLock, AsyncLockRequest
     from glock.client import Client
     from glock.errors import (
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
         LockBusy,
         LockLost,
         NotAuthorised,
+        NotRecorded,
         ProtocolError,
         Unreachable,
         Unsupported,
         WaitTimeout,
     )
+    from glock.items import Item, ItemRequest
     from glock.locks import Lock, LockRequest
     from glock.wire.questions import Holder, Peer
 
@@ -39,6 +42,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",
+    "AsyncItem",
+    "AsyncItemRequest",
     "AsyncLock",
     "AsyncLockRequest",
     "BadArgument",
@@ -48,12 +53,15 @@ __all__ = [
     "Disabled",
     "GlockError",
     "Holder",
+    "Item",
+    "ItemRequest",
     "LimitReached",
     "Lock",
     "LockBusy",
     "LockLost",
     "LockRequest",
     "NotAuthorised",
+    "NotRecorded",
     "Peer",
     "ProtocolError",
     "Unreachable",
@@ -63,10 +71,14 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "glock.aio",
+    "AsyncItem": "glock.aio_items",
+    "AsyncItemRequest": "glock.aio_items",
     "AsyncLock": "glock.aio_locks",
     "AsyncLockRequest": "glock.aio_locks",
     "Client": "glock.client",
     "Holder": "glock.wire.questions",
+    "Item": "glock.items",
+    "ItemRequest": "glock.items",
     "Lock": "glock.locks",
     "LockRequest": "glock.locks",
     "Peer": "glock.wire.questions",

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from glock.address import servers
 from glock.aio_connections import AsyncConnections
+from glock.aio_items import AsyncItem, AsyncItemRequest
 from glock.aio_locks import AsyncLock, AsyncLockRequest
 from glock.options import Options
 from glock.scopes import Servers, listing
-from glock.wire import questions, recipes
+from glock.wire import questions, recipes, work
 from glock.wire.arguments import INFINITE, callback, whole
 from glock.wire.conversation import Conversation
 from glock.wire.language import Name, encode
 from glock.wire.questions import Holder, Listing, Peer
 from glock.wire.recipes import Mode, Recipe, Want
+from glock.wire.work import WantItem, item_of, pool_of
 
 if TYPE_CHECKING:
     import ssl
@@ -115,6 +117,48 @@ class AsyncClient(Servers[AsyncConnections]):
                 server.put_back(session)
             raise
         return AsyncLock(server, session, hold, on_lost)
+
+    # Work lists
+
+    def take(
+        self,
+        pool: Name,
+        *,
+        wait: float = INFINITE,
+        keep: float | None = None,
+        on_lost: Callable[[AsyncItem], None] | None = None,
+    ) -> AsyncItemRequest:
+        """Any item of a pool. Arguments as those of `Client.take`; `on_lost` is called by the event loop."""
+        callback(on_lost, "on_lost")
+        return AsyncItemRequest(self, WantItem(pool_of(pool), wait, keep), on_lost)
+
+    async def put(self, pool: Name, item: Name) -> bool:
+        """Offer an item to whoever takes one; False if it is there already, free or taken, or there is no room."""
+        raw, what = pool_of(pool), item_of(item)
+        return await self._ask(self._server(raw), lambda talk: work.put(talk, raw, what))
+
+    async def pool(self, pool: Name) -> dict[str, Any]:
+        """How many items are free, held, waited for, done, failed and orphaned; `docs/protocol.md` names the keys."""
+        raw = pool_of(pool)
+        return await self._ask(self._server(raw), lambda talk: work.counts(talk, raw))
+
+    async def pools(self) -> list[dict[str, Any]]:
+        """The same of every pool."""
+        return list(chain.from_iterable(await self._ask_all(None, work.all_counts)))
+
+    async def _take(
+        self, want: WantItem, on_lost: Callable[[AsyncItem], None] | None, task: asyncio.Task[Any] | None
+    ) -> AsyncItem:
+        server = self._server(want.name)
+        session = server.own(task) or server.idle() or await server.spare()
+        try:
+            hold = await session.run(work.take(session.talk, want))
+            server.take(session, task)
+        except BaseException:
+            if not session.taken:
+                server.put_back(session)
+            raise
+        return AsyncItem(server, session, hold, on_lost)
 
     # Questions: as those of `Client`
 

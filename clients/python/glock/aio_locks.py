@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class AsyncLock(Held):
-    """A lock that is held, until `release`, the end of its `async with`, the client's `close`, or its loss."""
+class AsyncWatched(Held):
+    """What is held on a connection, and whose loss can be told of."""
 
     def __init__(
         self,
         server: AsyncConnections,
         session: AsyncSession,
         hold: Hold,
-        on_lost: Callable[[AsyncLock], None] | None,
+        on_lost: Callable[[Any], None] | None,
     ) -> None:
         super().__init__(hold)
         self._server = server
@@ -47,7 +47,7 @@ class AsyncLock(Held):
 
     @property
     def lost(self) -> asyncio.Event:
-        """Set as soon as the lock is known to be lost."""
+        """Set as soon as it is known to be lost."""
         if self._lost is None:
             self._lost = asyncio.Event()
             self._hold.on_lost.append(self._lost.set)
@@ -63,6 +63,10 @@ class AsyncLock(Held):
         """
         if self._hold.lost is not None:
             raise self._hold.lost
+
+
+class AsyncLock(AsyncWatched):
+    """A lock that is held, until `release`, the end of its `async with`, the client's `close`, or its loss."""
 
     async def renew(self, lease: float) -> None:
         """From now on the daemon takes it back after `lease` seconds, unless this comes again; `inf` ends the
@@ -101,14 +105,13 @@ class AsyncLock(Held):
             spoil(error, loss)
 
 
-class _Guard:
+class Guard:
     """The body of one `async with`: cancelled when its lock is lost, which then comes out as the loss
     (as asyncio.timeout)."""
 
-    __slots__ = ("_cancelling", "_hold", "_interrupted", "_task", "lock")
+    __slots__ = ("_cancelling", "_hold", "_interrupted", "_task")
 
-    def __init__(self, lock: AsyncLock, task: asyncio.Task[Any] | None) -> None:
-        self.lock = lock
+    def __init__(self, lock: AsyncWatched, task: asyncio.Task[Any] | None) -> None:
         self._hold = hold = lock._hold
         self._task = task
         self._cancelling = task.cancelling() if task is not None else 0
@@ -134,7 +137,7 @@ class _Guard:
         return error
 
 
-class AsyncLockRequest(Scope, AsyncContextDecorator):
+class AsyncLockRequest(Scope[Want], AsyncContextDecorator):
     """A lock to be got: by `acquire`, by `async with`, or around a coroutine function as its decorator; again
     and again.
 
@@ -146,7 +149,7 @@ class AsyncLockRequest(Scope, AsyncContextDecorator):
         super().__init__(want)
         self._client = client
         self._on_lost = on_lost
-        self._entered: Entered[asyncio.Task[Any] | None, _Guard] = Entered()
+        self._entered: Entered[asyncio.Task[Any] | None, tuple[AsyncLock, Guard]] = Entered()
 
     async def acquire(self) -> AsyncLock:
         """Get it. Cancelled, it is neither held nor waited for.
@@ -162,14 +165,14 @@ class AsyncLockRequest(Scope, AsyncContextDecorator):
     async def __aenter__(self) -> AsyncLock:
         task = asyncio.current_task()
         lock = await self._client._acquire(self.want, self._on_lost, task)
-        self._entered.push(task, _Guard(lock, task))
+        self._entered.push(task, (lock, Guard(lock, task)))
         return lock
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        guard = self._entered.pop(asyncio.current_task())
-        await guard.lock.__aexit__(None, guard.leave(error), None)
+        lock, guard = self._entered.pop(asyncio.current_task())
+        await lock.__aexit__(None, guard.leave(error), None)
 
     def __call__(self, function: F) -> F:
         if not inspect.iscoroutinefunction(function):

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from glock.address import servers
 from glock.connections import Connections
+from glock.items import Item, ItemRequest
 from glock.locks import Lock, LockRequest
 from glock.options import Options
 from glock.scopes import Servers, listing
-from glock.wire import questions, recipes
+from glock.wire import questions, recipes, work
 from glock.wire.arguments import INFINITE, callback, whole
 from glock.wire.conversation import Conversation
 from glock.wire.language import Name, encode
 from glock.wire.questions import Holder, Listing, Peer
 from glock.wire.recipes import Mode, Recipe, Want
+from glock.wire.work import WantItem, item_of, pool_of
 
 if TYPE_CHECKING:
     import ssl
@@ -146,6 +148,55 @@ class Client(Servers[Connections]):
             server.let_go(session)
             raise
         return Lock(server, session, hold, on_lost)
+
+    # Work lists
+
+    def take(
+        self,
+        pool: Name,
+        *,
+        wait: float = INFINITE,
+        keep: float | None = None,
+        on_lost: Callable[[Item], None] | None = None,
+    ) -> ItemRequest:
+        """Any item of a pool; whoever has waited longest is served first, also from a pool that is still empty.
+
+        Args:
+            wait: seconds to wait for one; without it, as with `math.inf`, for as long as it takes. 0 does not wait:
+                now, or LockBusy.
+            keep: seconds after which the daemon takes it back, unless `Item.keep` comes first.
+            on_lost: as for `lock`.
+
+        Raises:
+            TypeError: an argument is of the wrong type.
+            ValueError: an argument makes no sense.
+        """
+        callback(on_lost, "on_lost")
+        return ItemRequest(self, WantItem(pool_of(pool), wait, keep), on_lost)
+
+    def put(self, pool: Name, item: Name) -> bool:
+        """Offer an item to whoever takes one; False if it is there already, free or taken, or there is no room."""
+        raw, what = pool_of(pool), item_of(item)
+        return self._ask(self._server(raw), lambda talk: work.put(talk, raw, what))
+
+    def pool(self, pool: Name) -> dict[str, Any]:
+        """How many items are free, held, waited for, done, failed and orphaned; `docs/protocol.md` names the keys."""
+        raw = pool_of(pool)
+        return self._ask(self._server(raw), lambda talk: work.counts(talk, raw))
+
+    def pools(self) -> list[dict[str, Any]]:
+        """The same of every pool."""
+        return list(chain.from_iterable(self._ask_all(None, work.all_counts)))
+
+    def _take(self, want: WantItem, on_lost: Callable[[Item], None] | None) -> Item:
+        server = self._server(want.name)
+        session = server.session()
+        try:
+            hold = session.run(work.take(session.talk, want))
+        except BaseException:
+            server.let_go(session)
+            raise
+        return Item(server, session, hold, on_lost)
 
     # Questions
 

@@ -10,6 +10,7 @@ GlockError
 ├── NotAuthorised         the daemon wants another secret (also a PermissionError)
 ├── Unsupported           the server does not know the word: it is the original glockd
 ├── Disabled              the operator has switched this command off
+├── NotRecorded           the server cannot write its records just now
 ├── BadArgument           the daemon refused an argument (also a ValueError)
 └── ProtocolError         the server said what no glockd says
 """
@@ -67,6 +68,10 @@ class LimitReached(GlockError):
 
     Nothing has changed.
     """
+
+
+class NotRecorded(GlockError):
+    """The server cannot write its records just now. Nothing has changed."""
 
 
 class BadArgument(GlockError, ValueError):

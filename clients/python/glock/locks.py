@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Lock(Held):
-    """A lock that is held, until `release`, the end of its `with`, the client's `close`, or its loss."""
+class Watched(Held):
+    """What is held on a connection, and whose loss can be told of."""
 
     def __init__(
-        self, server: Connections, session: Session, hold: Hold, on_lost: Callable[[Lock], None] | None
+        self, server: Connections, session: Session, hold: Hold, on_lost: Callable[[Any], None] | None
     ) -> None:
         super().__init__(hold)
         self._server = server
@@ -44,7 +44,7 @@ class Lock(Held):
 
     @property
     def lost(self) -> threading.Event:
-        """Set as soon as the lock is known to be lost.
+        """Set as soon as it is known to be lost.
 
         The first use starts a thread that watches the connection.
         """
@@ -75,6 +75,10 @@ class Lock(Held):
         not closed, which is how `glock run` works.
         """
         return self._session.fileno()
+
+
+class Lock(Watched):
+    """A lock that is held, until `release`, the end of its `with`, the client's `close`, or its loss."""
 
     def leave(self) -> None:
         """Leave it to another process that has the connection, which this one does not read from any more.
@@ -123,7 +127,7 @@ class Lock(Held):
             spoil(error, loss)
 
 
-class LockRequest(Scope, ContextDecorator):
+class LockRequest(Scope[Want], ContextDecorator):
     """A lock to be got: by `acquire`, by `with`, or around a function as its decorator; again and again."""
 
     def __init__(self, client: Client, want: Want, on_lost: Callable[[Lock], None] | None) -> None:

@@ -12,16 +12,31 @@ from glock.wire.arguments import whole
 from glock.wire.conversation import Hold
 from glock.wire.language import Name, decode, encode
 from glock.wire.questions import Listing
-from glock.wire.recipes import Want
 
 Owner = TypeVar("Owner")
 Taken = TypeVar("Taken")
 
 
-class Scope:
-    """A lock that somebody may want: the part of a request that is known before it is made."""
+class Wanted(Protocol):
+    """What somebody may want: a lock, or an item of a work list."""
 
-    def __init__(self, want: Want) -> None:
+    @property
+    def name(self) -> bytes: ...
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def verb(self) -> bytes: ...
+
+
+SomeWanted = TypeVar("SomeWanted", bound=Wanted)
+
+
+class Scope(Generic[SomeWanted]):
+    """The part of a request that is known before it is made."""
+
+    def __init__(self, want: SomeWanted) -> None:
         self.want = want
         _ = want.verb  # a name that the daemon would cut is refused here
 

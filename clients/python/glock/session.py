@@ -212,7 +212,8 @@ class Session:
             self.talk.abandon(slot)
             self._send()
             until = time.monotonic() + SETTLE
-            while self.talk.has_unsent:
+            # An item is known, and can be given back, only once it is told.
+            while self.talk.has_unsent or (slot.ask.settle is not None and not self.talk.is_quiet):
                 self._receive(max(until - time.monotonic(), 0.001))
                 self._send()
         except BaseException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from glock.errors import ConnectionLost, GlockError, LockLost, ProtocolError
@@ -25,6 +25,7 @@ class Ask:
 
     Attributes:
         undo: lines that leave nothing held or waited for, should nobody want the answer any more.
+        settle: the lines that do so besides, once the answer is there, if only that tells what is held.
         patience: seconds that the daemon may take on purpose, beyond the client's own time limit.
         opening: a question that an older server does not answer at all: only a sentinel shows that.
     """
@@ -34,6 +35,7 @@ class Ask:
     patience: float = 0.0
     listing: bool = False
     opening: bool = False
+    settle: Callable[[list[bytes]], bytes] | None = None
     due: int = field(init=False)  # reply lines
 
     def __post_init__(self) -> None:
@@ -90,16 +92,29 @@ class Hold:
 
     __slots__ = ("count", "give_back", "holders", "key", "lost", "mode", "name", "on_lost", "token")
 
-    def __init__(self, name: bytes, mode: str, give_back: Ask, holders: int, token: int | None) -> None:
-        self.key = mode == "shared", name
+    def __init__(
+        self,
+        name: bytes,
+        mode: str,
+        give_back: Ask,
+        holders: int,
+        token: int | None,
+        key: Hashable = None,
+    ) -> None:
+        self.key: Hashable = key or (mode == "shared", name)
         self.name = name
-        self.mode = mode  # "exclusive", "read" or "shared"
+        self.mode = mode  # "exclusive", "read", "shared" or "item"
         self.give_back = give_back
         self.holders = holders
         self.token = token
         self.count = 1
         self.lost: LockLost | None = None
         self.on_lost: list[Callable[[], None]] = []
+
+    @property
+    def kind(self) -> str:
+        """What it is called."""
+        return "item" if self.mode == "item" else "lock"
 
     def lose(self, error: LockLost) -> LockLost:
         """Held no more; tells whoever asked to be told, once. Returns why it was lost first."""
@@ -119,7 +134,7 @@ class Conversation:
     """
 
     def __init__(self) -> None:
-        self.holds: dict[tuple[bool, bytes], Hold] = {}
+        self.holds: dict[Hashable, Hold] = {}
         self.closed: ConnectionLost | None = None
         self.modern = False  # does the server know the words that the original does not?
         self.version = ""
@@ -174,11 +189,24 @@ class Conversation:
         """Nobody wants this answer any more: queue what undoes the question, whether or not it is
         answered by now."""
         slot.on_done = None
+        settle = slot.ask.settle
+        if settle is not None and self.closed is None:
+            if slot.ask.undo and not slot.done:
+                self.submit(Slot(Ask(slot.ask.undo)))
+            slot.on_done = lambda: self._settle(slot, settle)
+            if slot.done:
+                slot.on_done()
+            return
         if self.closed is not None or not slot.ask.undo:
             if slot.ask.wants_nudge and not slot.done and not self.modern:
                 self.close("a question was abandoned")  # nobody nudges any more
             return
         self.submit(Slot(Ask(slot.ask.undo)))
+
+    def _settle(self, slot: Slot, settle: Callable[[list[bytes]], bytes]) -> None:
+        data = b"" if slot.error is not None else settle(slot.lines)
+        if data:
+            self.submit(Slot(Ask(data)))
 
     @property
     def has_unsent(self) -> bool:
@@ -244,11 +272,20 @@ class Conversation:
         slot.finish()
 
     def _pushed(self, line: bytes) -> bool:
-        """`! lost NAME REASON`; other pushes are for later clients. Was it about something held here?"""
+        """`! lost NAME REASON` or `! item POOL ITEM REASON`; other pushes are for later clients.
+
+        Returns:
+            Whether it was about something held here.
+        """
         what, _, rest = line.removeprefix(b"! ").partition(b" ")
         name, _, reason = rest.rpartition(b" ")
-        hold = self.holds.get((False, name)) or self.holds.get((True, name))
-        if what != b"lost" or hold is None:
+        hold = None
+        if what == b"lost":
+            hold = self.holds.get((False, name)) or self.holds.get((True, name))
+        elif what == b"item":
+            pool, _, item = name.partition(b" ")
+            hold = self.holds.get(("item", pool, item))
+        if hold is None:
             return False
         self.lose(hold, decode(reason))
         return True
@@ -259,7 +296,7 @@ class Conversation:
         """`hold` is held no more, though its holder did not release it."""
         self.holds.pop(hold.key, None)
         text = decode(hold.name)
-        return hold.lose(LockLost(f"the lock {text!r} was lost: {reason}", name=text, reason=reason))
+        return hold.lose(LockLost(f"the {hold.kind} {text!r} was lost: {reason}", name=text, reason=reason))
 
     def close(self, reason: str, kind: type[GlockError] = ConnectionLost) -> None:
         """The connection has ended, or must: nothing is held any more. Does nothing the second time."""
@@ -272,6 +309,8 @@ class Conversation:
         holds, self.holds = self.holds, {}
         for hold in holds.values():
             text = decode(hold.name)
-            hold.lose(ConnectionLost(f"the lock {text!r} was lost: {reason}", name=text, reason=reason))
+            hold.lose(
+                ConnectionLost(f"the {hold.kind} {text!r} was lost: {reason}", name=text, reason=reason)
+            )
         for slot in slots:
             slot.finish(self.closed if kind is ConnectionLost else kind(reason))

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from glock.errors import BadArgument, Deadlock, Disabled, LimitReached, NotAuthorised, ProtocolError
+from glock.errors import (
+    BadArgument,
+    Deadlock,
+    Disabled,
+    LimitReached,
+    NotAuthorised,
+    NotRecorded,
+    ProtocolError,
+)
 from glock.wire.arguments import duration, text
 
 # What the daemon takes for white space: Unicode's White_Space in valid UTF-8, nothing else (str.split knows
@@ -106,6 +114,8 @@ def refuse(reply: bytes, hint: str = "") -> NoReturn:
         raise BadArgument(decode(text))
     if text.startswith((b"Too Many ", b"Name Too Long")):
         raise LimitReached(f"the server allows no more: {decode(text)}")
+    if text.startswith(b"Not Recorded"):
+        raise NotRecorded("the server cannot write its records: nothing has changed, try again later")
     if b" Deadlock: " in text:
         raise Deadlock("waiting was refused: it would never end, as those in the way wait for this session")
     raise ProtocolError(f"this is no answer to what was asked: {reply[:80]!r}")
