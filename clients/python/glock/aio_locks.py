@@ -55,6 +55,10 @@ class AsyncWatched(Held):
                 self._lost.set()
         return self._lost
 
+    def fileno(self) -> int:
+        """The descriptor of the connection that it lives by; see `Lock.fileno`."""
+        return self._session.fileno()
+
     def check(self) -> None:
         """Look whether it is still held, by what has arrived; the server is not asked.
 

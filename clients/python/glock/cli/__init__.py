@@ -1,7 +1,7 @@
 """The console command `glock`.
 
-`app` is the table of all commands and options, which lie in `locking`, `questions` and `completion`; `run` starts
-commands under a lock; `words` tells people of locks, `output` prints.
+`app` is the table of all commands and options, which lie in `locking`, `items`, `questions` and `completion`; `run`
+starts commands under a lock, `working` those that work on items; `words` tells people of locks, `output` prints.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from glock import __version__
-from glock.cli import exits, locking, questions
+from glock.cli import exits, items, locking, questions
 from glock.cli.completion import completion
 from glock.cli.options import HELP, Group, Seconds, Settings, later
 
@@ -70,6 +70,9 @@ def glock(
 for _command in (
     locking.run,
     locking.get,
+    items.put,
+    items.work,
+    items.pools,
     questions.inspect,
     questions.list_locks,
     questions.who,

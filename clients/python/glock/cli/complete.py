@@ -89,6 +89,11 @@ def locks(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return _ask(ctx, ask, incomplete)
 
 
+def pools(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Names of work lists."""
+    return _ask(ctx, lambda client: [str(each["pool"]) for each in client.pools()], incomplete)
+
+
 def sessions(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """Addresses and registered names of sessions."""
 

@@ -120,7 +120,8 @@ def _block(title: str, entries: Sequence[Entry], tell: Any) -> Iterator[str]:
 def _hold(hold: Entry) -> tuple[str, str, list[str]]:
     lease = "" if hold["lease"] is None else f"lease ends in {span(hold['lease'])}"
     key = f"key {hold['key']}…" if hold.get("key") else ""
-    return full(hold), span(hold["seconds"]), [hold["transport"], f"token {hold['token']}", key, lease]
+    item = f"item {printable(hold['item'])}" if "item" in hold else ""
+    return full(hold), span(hold["seconds"]), [item, hold["transport"], f"token {hold['token']}", key, lease]
 
 
 def _wait(wait: Entry) -> tuple[str, str, list[str]]:
