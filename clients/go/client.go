@@ -48,38 +48,38 @@ type Client struct {
 // Errors: ctx's own, and then nothing is held; ErrBadName; ErrClosed after Close; ErrClosed or net's errors if there is no
 // daemon.
 func (c *Client) Lock(ctx context.Context, name string) (*Lock, error) {
-	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.Lock(ctx, name) })
+	return c.lock(ctx, func(s *Session) (*Lock, error) { return s.Lock(ctx, name) })
 }
 
 // TryLock takes the lock if nobody has it, else fails with ErrBusy at once.
 func (c *Client) TryLock(ctx context.Context, name string) (*Lock, error) {
-	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.TryLock(ctx, name) })
+	return c.lock(ctx, func(s *Session) (*Lock, error) { return s.TryLock(ctx, name) })
 }
 
 // Read takes the lock together with other readers, while nobody has it by Lock, and waits in line until ctx is done.
 func (c *Client) Read(ctx context.Context, name string) (*Lock, error) {
-	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.Read(ctx, name) })
+	return c.lock(ctx, func(s *Session) (*Lock, error) { return s.Read(ctx, name) })
 }
 
 // TryRead is Read without waiting: it fails with ErrBusy if somebody has the lock, or waits for it, by Lock.
 func (c *Client) TryRead(ctx context.Context, name string) (*Lock, error) {
-	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.TryRead(ctx, name) })
+	return c.lock(ctx, func(s *Session) (*Lock, error) { return s.TryRead(ctx, name) })
 }
 
 // Shared takes the shared lock of that name, which any number may hold and which has nothing to do with the exclusive
 // one. It never waits; Lock.Holders tells how many hold it.
 func (c *Client) Shared(ctx context.Context, name string) (*Lock, error) {
-	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.Shared(ctx, name) })
+	return c.lock(ctx, func(s *Session) (*Lock, error) { return s.Shared(ctx, name) })
 }
 
 // SharedLimit takes the shared lock once fewer than limit hold it, and waits in line until ctx is done.
 func (c *Client) SharedLimit(ctx context.Context, name string, limit int) (*Lock, error) {
-	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.SharedLimit(ctx, name, limit) })
+	return c.lock(ctx, func(s *Session) (*Lock, error) { return s.SharedLimit(ctx, name, limit) })
 }
 
 // TrySharedLimit is SharedLimit without waiting: it fails with ErrBusy if limit hold the lock.
 func (c *Client) TrySharedLimit(ctx context.Context, name string, limit int) (*Lock, error) {
-	return c.acquire(ctx, func(s *Session) (*Lock, error) { return s.TrySharedLimit(ctx, name, limit) })
+	return c.lock(ctx, func(s *Session) (*Lock, error) { return s.TrySharedLimit(ctx, name, limit) })
 }
 
 // Check tells whether token is the one now in force for the lock. It is for whoever guards the resource itself.
@@ -129,15 +129,30 @@ func (c *Client) end() chan struct{} {
 	return c.ending
 }
 
-func (c *Client) acquire(ctx context.Context, take func(s *Session) (*Lock, error)) (*Lock, error) {
+func (c *Client) lock(ctx context.Context, take func(s *Session) (*Lock, error)) (*Lock, error) {
+	var taken *Lock
+	back, err := c.acquire(ctx, func(s *Session) error {
+		lock, err := take(s)
+		taken = lock
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	taken.back = back
+	return taken, nil
+}
+
+// acquire has something taken on a session, and gives what gives that session back.
+func (c *Client) acquire(ctx context.Context, take func(s *Session) error) (back func(), err error) {
 	for {
 		session, used, err := c.borrow(ctx)
 		if err != nil {
 			return nil, err
 		}
-		lock, err := take(session)
+		err = take(session)
 		if err == nil {
-			return c.granted(session, lock)
+			return c.granted(session)
 		}
 		c.back(session)
 		if used && session.Err() != nil && ctx.Err() == nil {
@@ -147,16 +162,15 @@ func (c *Client) acquire(ctx context.Context, take func(s *Session) (*Lock, erro
 	}
 }
 
-// granted makes Unlock give the session back, too. A lock that was granted while the client was closed is lost already.
-func (c *Client) granted(session *Session, lock *Lock) (*Lock, error) {
+// granted gives what gives the session back, once. What was granted while the client was closed is lost already.
+func (c *Client) granted(session *Session) (back func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, ErrClosed
 	}
 	var once sync.Once
-	lock.back = func() { once.Do(func() { c.back(session) }) }
-	return lock, nil
+	return func() { once.Do(func() { c.back(session) }) }, nil
 }
 
 // borrow gives a session that holds nothing and has no reply to come, and tells whether it was used before.
@@ -250,11 +264,11 @@ func (c *Client) back(session *Session) {
 	c.idle = append(c.idle, session)
 }
 
-// holding tells whether the session holds any lock.
+// holding tells whether the session holds any lock or item.
 func (s *Session) holding() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.holds) > 0
+	return len(s.holds)+len(s.items) > 0
 }
 
 // answering tells whether replies that nobody waits for any more are still to come.

@@ -16,7 +16,7 @@ func TestWhatWasGrantedJustBeforeCloseIsNoLongerGivenOut(t *testing.T) {
 	client.mu.Unlock()
 	lock := s.grant(hold{false, "late"}, "1 Lock Get Success: late")
 	client.Close()
-	if _, err := client.granted(s, lock); !errors.Is(err, ErrClosed) {
+	if _, err := client.granted(s); !errors.Is(err, ErrClosed) {
 		t.Fatalf("got %v", err)
 	}
 	if !errors.Is(lock.Err(), ErrLost) {

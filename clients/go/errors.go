@@ -38,11 +38,16 @@ var refusals = []struct {
 	{"0 Shared Lock Release Failure: ", ErrNotHeld},
 	{"0 Lock Lease Failure: ", ErrNotHeld},
 	{"0 Lock Token: ", ErrNotHeld},
+	{"0 Item Take Failure: ", ErrBusy},
+	{"0 Item Done Failure: ", ErrNotHeld},
+	{"0 Item Fail Failure: ", ErrNotHeld},
+	{"0 Item Give Failure: ", ErrNotHeld},
+	{"0 Item Keep Failure: ", ErrNotHeld},
 	{"0 Not Authorised", ErrNotAuthorised},
 }
 
 // answers are those replies that begin with 0 and are plain answers to a question.
-var answers = []string{"0 Lock Not Locked: ", "0 Shared Lock Not Locked: ", "0 Lock Token Stale: ", "0 []"}
+var answers = []string{"0 Lock Not Locked: ", "0 Shared Lock Not Locked: ", "0 Lock Token Stale: ", "0 Item Put Failure: ", "0 []"}
 
 // refusal is the error that a reply stands for, or nil. What is no answer is an error, also if it comes from a daemon that
 // says more than this client knows, or from no glockd at all.

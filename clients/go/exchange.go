@@ -21,9 +21,11 @@ const (
 
 // request is a command that waits for its reply. All but done is guarded by the session's mu until done is closed.
 type request struct {
-	last    func(line string) bool  // tells the last line of the reply; nil: it has one line
-	granted func(line string) *Lock // makes the lock as the reply is read, so that a loss right behind it finds one
-	listing bool                    // the reply's lines may look like anything
+	last    func(line string) bool   // tells the last line of the reply; nil: it has one line
+	granted func(line string) *Lock  // makes the lock as the reply is read, so that a loss right behind it finds one
+	taken   func(line string)        // notes an item as the reply is read, likewise; mu is held
+	late    func(line string) string // what is to be sent if the reply comes when nobody wants it any more; "": nothing
+	listing bool                     // the reply's lines may look like anything
 
 	lines []string
 	lock  *Lock
@@ -212,6 +214,12 @@ func (s *Session) exchange(ctx context.Context, request *request, undo []string,
 	default:
 	}
 	request.granted = nil
+	if request.taken != nil {
+		request.taken = nil
+		if late := request.late; late != nil {
+			request.taken = func(line string) { s.later(late(line)) }
+		}
+	}
 	s.mu.Unlock()
 	for _, command := range undo {
 		if err := s.send(newRequest(nil), command); err != nil {
@@ -219,6 +227,19 @@ func (s *Session) exchange(ctx context.Context, request *request, undo []string,
 		}
 	}
 	return ctx.Err()
+}
+
+// later sends a command as soon as it is its turn; "": none.
+func (s *Session) later(command string) {
+	if command == "" {
+		return
+	}
+	go func() {
+		if s.take(context.Background()) == nil {
+			defer s.give()
+			_ = s.send(newRequest(nil), command) // if the session has ended, nothing is held
+		}
+	}()
 }
 
 // send writes commands, whose reply is the request's.
@@ -275,13 +296,16 @@ func (s *Session) hear(line string) {
 	if request.granted != nil {
 		request.lock = request.granted(line)
 	}
+	if request.taken != nil {
+		request.taken(line)
+	}
 	s.pending = s.pending[1:]
 	close(request.done)
 }
 
-// pushed tells whether the line is "! alive" or "! lost NAME REASON" rather than part of a reply, and acts on it. No reply
-// begins like that, but a line of a listing may, with a colon in it; there it is a push if it is the former, or names a lock
-// held here and not its holder behind it. mu is held.
+// pushed tells whether the line is "! alive", "! lost NAME REASON" or "! item POOL ITEM REASON" rather than part of a reply,
+// and acts on it. No reply begins like that, but a line of a listing may, with a colon in it; there it is a push if it is the
+// first, or names what is held here and not its holder behind it. mu is held.
 func (s *Session) pushed(line string) bool {
 	if line == "! alive" {
 		return true
@@ -290,18 +314,32 @@ func (s *Session) pushed(line string) bool {
 	if !found {
 		return false
 	}
-	text, found = cut(text, "lost ")
+	what, text, _ := strings.Cut(text, " ")
 	space := strings.LastIndex(text, " ")
-	if !found || space < 0 {
-		return len(s.pending) == 0 || !s.pending[0].listing
+	lost := false
+	if space >= 0 && (what == "lost" || what == "item") {
+		lost = s.lose(what, text[:space], fmt.Errorf("%w: %s", ErrLost, text[space+1:]))
 	}
-	name, reason := text[:space], text[space+1:]
+	return lost || len(s.pending) == 0 || !s.pending[0].listing
+}
+
+// lose notes that a lock or an item is not held any more, and tells whether it was. mu is held.
+func (s *Session) lose(what, name string, reason error) bool {
+	if what == "item" {
+		pool, name, _ := strings.Cut(name, " ")
+		held := s.items[item{pool, name}]
+		if held != nil {
+			delete(s.items, held.key)
+			held.lose(reason)
+		}
+		return held != nil
+	}
 	lock := s.holds[hold{false, name}]
 	if lock != nil {
 		delete(s.holds, lock.hold)
-		lock.lose(fmt.Errorf("%w: %s", ErrLost, reason))
+		lock.lose(reason)
 	}
-	return lock != nil || len(s.pending) == 0 || !s.pending[0].listing
+	return lock != nil
 }
 
 // end closes the connection, fails every request and loses every lock; only the first call counts.
@@ -322,7 +360,10 @@ func (s *Session) end(reason error) {
 	for _, lock := range s.holds {
 		lock.lose(fmt.Errorf("%w: %v", ErrLost, reason))
 	}
-	s.holds = nil
+	for _, held := range s.items {
+		held.lose(fmt.Errorf("%w: %v", ErrLost, reason))
+	}
+	s.holds, s.items = nil, map[item]*Item{}
 }
 
 // release is the command that gives the hold back.

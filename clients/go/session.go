@@ -31,6 +31,7 @@ type Session struct {
 	mu       sync.Mutex
 	pending  []*request // commands sent and not yet answered, oldest first
 	holds    map[hold]*Lock
+	items    map[item]*Item
 	notified bool          // the daemon was told to push a line when it takes a lock back
 	quiet    int           // quarters of the interval of Alive since the daemon has last said anything
 	watched  chan struct{} // closed when another call of Alive replaces the watch; nil: no watch
@@ -96,7 +97,7 @@ func NewSession(conn net.Conn) *Session {
 	}
 	s := &Session{
 		conn: conn, nonce: hex.EncodeToString(nonce), turn: make(chan struct{}, 1), ended: make(chan struct{}),
-		holds: map[hold]*Lock{},
+		holds: map[hold]*Lock{}, items: map[item]*Item{},
 	}
 	go s.read()
 	return s
@@ -192,23 +193,35 @@ func (s *Session) Check(ctx context.Context, name string, token uint64) (current
 // Lease makes the daemon take the lock back after that time, unless it is told again by then; Forever takes the lease
 // off. ErrNotHeld if this session does not hold the lock. What a lease takes back closes the lock's Lost channel.
 func (s *Session) Lease(ctx context.Context, name string, length time.Duration) error {
+	if err := s.notify(ctx); err != nil {
+		return err
+	}
+	_, err := s.ask(ctx, "lease "+leaseSeconds(length)+" "+name)
+	return err
+}
+
+// notify has the daemon say when it takes something back.
+func (s *Session) notify(ctx context.Context) error {
 	s.mu.Lock()
 	notified := s.notified
 	s.mu.Unlock()
-	if !notified {
-		if _, err := s.ask(ctx, "notify on"); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		s.notified = true
-		s.mu.Unlock()
+	if notified {
+		return nil
 	}
-	seconds := "inf"
-	if length != Forever {
-		seconds = inSeconds(length)
+	if _, err := s.ask(ctx, "notify on"); err != nil {
+		return err
 	}
-	_, err := s.ask(ctx, "lease "+seconds+" "+name)
-	return err
+	s.mu.Lock()
+	s.notified = true
+	s.mu.Unlock()
+	return nil
+}
+
+func leaseSeconds(length time.Duration) string {
+	if length == Forever {
+		return "inf"
+	}
+	return inSeconds(length)
 }
 
 // Holders lists who holds the lock: chosen names, or addresses of those who chose none.

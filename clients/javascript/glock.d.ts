@@ -17,15 +17,7 @@
  * - `refused`: another reason, which the message tells.
  */
 export type Code =
-  | 'busy'
-  | 'timeout'
-  | 'deadlock'
-  | 'not held'
-  | 'lost'
-  | 'closed'
-  | 'bad name'
-  | 'not authorised'
-  | 'refused';
+  'busy' | 'timeout' | 'deadlock' | 'not held' | 'lost' | 'closed' | 'bad name' | 'not authorised' | 'refused';
 
 export class GlockError extends Error {
   constructor(code: Code, message: string, options?: ErrorOptions);
@@ -59,6 +51,40 @@ export interface Lock {
   lease(seconds: number): Promise<void>;
   /** Give it back. Within `LockManager.request` leave that to the manager. */
   release(): Promise<void>;
+}
+
+/** An item of a work list that is this session's, until its end is told or until it is lost. */
+export interface Item {
+  readonly pool: string;
+  /** As the daemon understood it: single spaces, none at the ends. */
+  readonly name: string;
+  /** How often it has been taken, this time included. */
+  readonly attempt: number;
+  /** Whether it is held as far as is known. */
+  readonly held: boolean;
+  /** Whether it was taken away without `done`, `fail` or `give`. */
+  readonly lost: boolean;
+  /** Aborts when the item is lost, with a `GlockError` of code `lost`: it is or will be somebody else's. */
+  readonly signal: AbortSignal;
+  /** It is finished, and gone. */
+  done(): Promise<void>;
+  /** It is given up: gone, and counted as failed. */
+  fail(): Promise<void>;
+  /** It goes back, behind those tried less. */
+  give(): Promise<void>;
+  /** Let the daemon take it back after so many seconds, unless it is told again by then; `Infinity` ends that. */
+  keep(seconds: number): Promise<void>;
+}
+
+/** What there is of a work list, in numbers. */
+export interface Pool {
+  pool: string;
+  free: number;
+  held: number;
+  waiting: number;
+  done: number;
+  failed: number;
+  orphaned: number;
 }
 
 export type Listing = 'exclusive' | 'shared' | 'waited' | 'sessions' | 'held' | 'history';
@@ -133,6 +159,17 @@ export class Session {
   counted(name: string, options?: WaitOptions & { limit?: number }): Promise<Lock>;
   release(name: string): Promise<void>;
   releaseCounted(name: string): Promise<void>;
+
+  /** Offer an item to whoever takes one; false if it is there already, free or taken, or there is no room. */
+  put(pool: string, item: string): Promise<boolean>;
+  /** Any item of a pool: those tried least first, then the oldest; also of a pool that is still empty. */
+  take(pool: string, options?: WaitOptions): Promise<Item>;
+  done(pool: string, item: string): Promise<void>;
+  fail(pool: string, item: string): Promise<void>;
+  give(pool: string, item: string): Promise<void>;
+  keep(pool: string, item: string, seconds: number): Promise<void>;
+  pool(pool: string): Promise<Pool>;
+  pools(): Promise<Pool[]>;
 
   isLocked(name: string): Promise<boolean>;
   /** How many hold the counted lock. */
@@ -214,6 +251,27 @@ export class LockManager {
     options: RequestOptions & { ifAvailable?: false },
     callback: (lock: Lock) => T | PromiseLike<T>,
   ): Promise<T>;
+  /** Offer an item to whoever takes one; false if it is there already, free or taken, or there is no room. */
+  put(pool: string, item: string): Promise<boolean>;
+  /**
+   * Wait for an item of a pool, call back with it, and say that it is done when what the callback returned has settled; if
+   * that threw, the item is given back. The callback may say itself what became of it.
+   *
+   * @returns as `request`.
+   */
+  take<T>(pool: string, callback: (item: Item) => T | PromiseLike<T>): Promise<T>;
+  take<T>(
+    pool: string,
+    options: { ifAvailable: true },
+    callback: (item: Item | null) => T | PromiseLike<T>,
+  ): Promise<T>;
+  take<T>(
+    pool: string,
+    options: { ifAvailable?: false; signal?: AbortSignal },
+    callback: (item: Item) => T | PromiseLike<T>,
+  ): Promise<T>;
+  /** All work lists, in numbers. */
+  pools(): Promise<Pool[]>;
   /** Who holds and who waits for which lock, in the whole daemon. It asks page by page, and again about each lock with several holders or a waiter. */
   query(): Promise<{ held: LockInfo[]; pending: LockInfo[] }>;
   /**

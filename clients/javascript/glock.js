@@ -4,6 +4,7 @@
  */
 
 export { GlockError } from './src/errors.js';
+export { Item } from './src/item.js';
 export { Lock } from './src/lock.js';
 export { LockManager, locks } from './src/manager.js';
 export { Session } from './src/session.js';

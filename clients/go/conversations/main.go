@@ -26,6 +26,8 @@ type step struct {
 	Client  string
 	Do      string
 	Name    string
+	Pool    string
+	Item    string
 	Wait    any
 	Limit   int
 	Seconds any
@@ -47,6 +49,7 @@ type started struct {
 type client struct {
 	session *glock.Session
 	locks   map[string]*glock.Lock
+	items   map[string]*glock.Item
 	marked  map[string]int64
 }
 
@@ -123,7 +126,7 @@ func (c *conversation) carryOut(step step) error {
 		if err != nil {
 			return err
 		}
-		c.clients[step.Client] = &client{session: session, locks: map[string]*glock.Lock{}}
+		c.clients[step.Client] = &client{session: session, locks: map[string]*glock.Lock{}, items: map[string]*glock.Item{}}
 	}
 	deadline := time.Now().Add(untilTimeout)
 	for {
@@ -216,6 +219,8 @@ func (c *conversation) ask(ctx context.Context, client *client, step step) (resu
 		}
 		client.locks[step.Name] = lock
 		return plain(result{"ok": true, "count": lock.Holders()}), nil
+	case "put", "take", "done", "fail", "give", "keep", "pool", "lost_item":
+		return work(ctx, client, step)
 	case "release":
 		return success(s.Release(ctx, step.Name))
 	case "release_shared":
@@ -304,6 +309,63 @@ func (c *conversation) ask(ctx context.Context, client *client, step step) (resu
 		return nil, err
 	}
 	return nil, fmt.Errorf("unknown step %q", step.Do)
+}
+
+// work carries out the steps about work lists.
+func work(ctx context.Context, client *client, step step) (result, error) {
+	s, key := client.session, step.Pool+" "+step.Item
+	switch step.Do {
+	case "put":
+		isNew, err := s.Put(ctx, step.Pool, step.Item)
+		return orFailure(result{"put": isNew}, err)
+	case "take":
+		item, err := take(ctx, s, step)
+		if err != nil {
+			return failure(err)
+		}
+		client.items[item.Pool()+" "+item.Name()] = item
+		return plain(result{"ok": true, "item": item.Name(), "attempt": item.Attempt()}), nil
+	case "done":
+		return success(s.Done(ctx, step.Pool, step.Item))
+	case "fail":
+		return success(s.Fail(ctx, step.Pool, step.Item))
+	case "give":
+		return success(s.Give(ctx, step.Pool, step.Item))
+	case "keep":
+		length, finite := seconds(step.Seconds)
+		if !finite {
+			length = glock.Forever
+		}
+		return success(s.Keep(ctx, step.Pool, step.Item, length))
+	case "pool":
+		counts, err := s.Pool(ctx, step.Pool)
+		if err != nil {
+			return failure(err)
+		}
+		return plain(result{
+			"free": counts.Free, "held": counts.Held, "waiting": counts.Waiting, "done": counts.Done,
+			"failed": counts.Failed, "orphaned": counts.Orphaned,
+		}), nil
+	}
+	select {
+	case <-client.items[key].Lost():
+		return result{"lost": true}, nil
+	default:
+		return result{"lost": false}, nil
+	}
+}
+
+func take(ctx context.Context, s *glock.Session, step step) (*glock.Item, error) {
+	length, finite := seconds(step.Wait)
+	if finite && length == 0 {
+		return s.TryTake(ctx, step.Pool)
+	}
+	if finite {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, length)
+		defer cancel()
+	}
+	return s.Take(ctx, step.Pool)
 }
 
 func acquire(ctx context.Context, s *glock.Session, step step) (*glock.Lock, error) {

@@ -87,6 +87,53 @@ export class LockManager {
     return result;
   }
 
+  async put(pool, item) {
+    return this.#ask((session) => session.put(pool, item));
+  }
+
+  async take(pool, options, callback = options) {
+    const { ifAvailable = false, signal } = options === callback ? {} : (options ?? {});
+    if (typeof callback !== 'function') {
+      throw new TypeError('want a function to call with the item');
+    }
+    checkSignal(signal);
+    signal?.throwIfAborted();
+    const { session, lock: item } = await this.#acquire(signal, async (session) => {
+      try {
+        return await session.take(pool, { wait: ifAvailable ? 0 : Infinity, signal });
+      } catch (error) {
+        if (ifAvailable && error.code === 'busy') {
+          return null;
+        }
+        throw error;
+      }
+    });
+    try {
+      if (item === null) {
+        return await callback(null);
+      }
+      let result;
+      try {
+        result = await callback(item);
+      } catch (error) {
+        if (item.held) {
+          await item.give().catch(() => {}); // what the callback throws tells more
+        }
+        throw error;
+      }
+      if (item.held || item.lost) {
+        await item.done();
+      }
+      return result;
+    } finally {
+      this.#back(session);
+    }
+  }
+
+  async pools() {
+    return this.#ask((session) => session.pools());
+  }
+
   async query() {
     const session = await this.#borrow();
     try {
@@ -139,6 +186,15 @@ export class LockManager {
         }
         // It died while idle; it held nothing, so another will do.
       }
+    }
+  }
+
+  async #ask(ask) {
+    const session = await this.#borrow();
+    try {
+      return await ask(session);
+    } finally {
+      this.#back(session);
     }
   }
 

@@ -1,7 +1,8 @@
-/** One connection, and the locks that it holds. */
+/** One connection, and the locks and items that it holds. */
 
 import { configuredSecret, configuredServer } from './address.js';
 import { GlockError, check, lost, refusal } from './errors.js';
+import { Item } from './item.js';
 import { Lock, end, grantedTo } from './lock.js';
 import { abortable, open } from './transport.js';
 import { Watch } from './watch.js';
@@ -11,12 +12,14 @@ import {
   checkSendable,
   checkSignal,
   checkText,
+  itemName,
   json,
   lines,
   nonce,
   normalise,
   number,
   pair,
+  poolName,
   secretWords,
   seconds,
 } from './words.js';
@@ -26,11 +29,16 @@ const TIMEOUT = 10;
 
 export const locksOf = Symbol('locksOf');
 
+/** Under what an item stands among what is held. */
+function itemKey(pool, item) {
+  return `item ${pool} ${item}`;
+}
+
 export class Session {
   #transport;
   #turn = Promise.resolve(); // settled when no command is on its way
   #pending = []; // commands sent and not yet answered, oldest first
-  #holds = new Map(); // what is held, by the command that releases it
+  #holds = new Map(); // locks by the command that releases them, and items
   #notified = false; // the daemon was told to push a line when it takes a lock back
   #nonce = nonce(); // no line but our own sentinel ends with it
   #timeout; // seconds that the daemon has for a reply that need not be waited for
@@ -127,6 +135,70 @@ export class Session {
     await this.#giveBack('sr ', name);
   }
 
+  async put(pool, item) {
+    return number(await this.#ask(`put ${poolName(pool)} ${itemName(item)}`)) === 1;
+  }
+
+  async take(pool, { wait = Infinity, signal } = {}) {
+    const name = poolName(pool);
+    const words = `take ${seconds('wait', wait)} ${name}`;
+    checkSignal(signal);
+    const give = await this.#take(signal);
+    try {
+      let item;
+      const granted = (line) => {
+        const [, attempt, what] = /^([1-9]\d*) Item Take Success: (.*)$/s.exec(line) ?? [];
+        if (attempt !== undefined) {
+          item = new Item(this, name, what, Number(attempt));
+          this.#holds.set(itemKey(name, what), item);
+        }
+      };
+      // Which item it is shows only when the answer comes: then it is given back.
+      const late = (line) => {
+        const [, what] = /^[1-9]\d* Item Take Success: (.*)$/s.exec(line) ?? [];
+        return what === undefined ? undefined : `give ${name} ${what}`;
+      };
+      const undo = wait > 0 ? ['cancel'] : [];
+      const [reply = ''] = await this.#exchange(words, { granted, late, undo, signal, wait });
+      if (this.#ended !== undefined) {
+        throw this.#ended; // while the item was on its way to here
+      }
+      if (item === undefined) {
+        const code = refusal(reply) ?? 'refused';
+        throw new GlockError(code === 'busy' && wait > 0 ? 'timeout' : code, reply);
+      }
+      return item;
+    } finally {
+      give();
+    }
+  }
+
+  async done(pool, item) {
+    await this.#finish('done', pool, item);
+  }
+
+  async fail(pool, item) {
+    await this.#finish('fail', pool, item);
+  }
+
+  async give(pool, item) {
+    await this.#finish('give', pool, item);
+  }
+
+  async keep(pool, item, length) {
+    const command = `keep ${seconds('seconds', length)} ${poolName(pool)} ${itemName(item)}`;
+    await this.#notify();
+    await this.#ask(command);
+  }
+
+  async pool(pool) {
+    return json(await this.#ask(`pool ${poolName(pool)}`));
+  }
+
+  async pools() {
+    return json(await this.#ask('pool'));
+  }
+
   async isLocked(name) {
     return number(await this.#asked('i', name)) > 0;
   }
@@ -147,10 +219,7 @@ export class Session {
   async lease(name, length) {
     checkText('name', name);
     const command = `lease ${seconds('seconds', length)} ${name}`;
-    if (!this.#notified) {
-      await this.#ask('notify on');
-      this.#notified = true;
-    }
+    await this.#notify();
     await this.#ask(command);
   }
 
@@ -235,7 +304,7 @@ export class Session {
   /** All locks of a table, page by page. */
   async [locksOf](table) {
     const locks = new Map(); // places move meanwhile, so that one may come twice
-    for (let from = 0; from !== null; ) {
+    for (let from = 0; from !== null;) {
       const page = await this.find(table, { from });
       for (const lock of page.entries) {
         locks.set(lock.name, lock);
@@ -307,6 +376,26 @@ export class Session {
     }
   }
 
+  async #finish(verb, pool, item) {
+    const [list, name] = [poolName(pool), itemName(item)];
+    const key = itemKey(list, name);
+    const command = `${verb} ${list} ${name}`;
+    checkSendable(command);
+    const give = await this.#take();
+    try {
+      const [reply = ''] = await this.#exchange(command, {});
+      const code = refusal(reply);
+      if (code === undefined || code === 'not held') {
+        const why = code === undefined ? `the item was said to be ${verb}` : 'the daemon no longer knew of it';
+        this.#holds.get(key)?.[end](new GlockError(code === undefined ? 'not held' : 'lost', why));
+        this.#holds.delete(key);
+      }
+      check(reply);
+    } finally {
+      give();
+    }
+  }
+
   async #holders(word, name) {
     checkText('name', name);
     const prefix = `${normalise(name)}: `;
@@ -351,6 +440,14 @@ export class Session {
     this.#watch = watch;
     if (this.#ended === undefined) {
       watch.start(() => this.#end(new GlockError('closed', `no sign of life for 2.5 times ${watch.seconds} s`)));
+    }
+  }
+
+  /** Have the daemon say when it takes something back. */
+  async #notify() {
+    if (!this.#notified) {
+      await this.#ask('notify on');
+      this.#notified = true;
     }
   }
 
@@ -404,12 +501,14 @@ export class Session {
    * @param {boolean} [request.listing] the lines may look like anything
    * @param {(line: string) => void} [request.granted] is shown the reply as it comes, so that a loss right behind it finds
    *     a lock
+   * @param {(line: string) => string | undefined} [request.late] what to send when the reply comes after signal has
+   *     aborted
    * @param {string} [request.trailer] a command whose reply belongs to this one
    * @param {string[]} [request.undo] what to send when signal aborts before the reply is there
    * @param {AbortSignal} [request.signal]
    * @param {number} [request.wait] for how many seconds the daemon may put the reply off
    */
-  #exchange(command, { count = 1, last, listing = false, granted, trailer, undo, signal, wait = 0 }) {
+  #exchange(command, { count = 1, last, listing = false, granted, late, trailer, undo, signal, wait = 0 }) {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) {
         reject(this.#ended);
@@ -425,11 +524,17 @@ export class Session {
       const abort = () => {
         clearTimeout(timer);
         // The replies still to come are read by the way and dropped.
-        request.granted = undefined;
-        for (const command of undo ?? []) {
+        const send = (command) => {
           this.#pending.push({ lines: [], count: 1, resolve() {}, reject() {} });
           this.#transport.send(command);
-        }
+        };
+        request.granted = (line) => {
+          const command = late?.(line);
+          if (command !== undefined) {
+            send(command);
+          }
+        };
+        undo?.forEach(send);
         reject(signal.reason);
       };
       signal?.addEventListener('abort', abort, { once: true });
@@ -477,8 +582,9 @@ export class Session {
   }
 
   /**
-   * Whether the text is "! alive" or "! lost NAME REASON" rather than a reply, and then acts on it. No reply begins like
-   * that, but a line of a listing may; there it is a push if it is the former, or names a lock held here.
+   * Whether the text is "! alive", "! lost NAME REASON" or "! item POOL ITEM REASON" rather than a reply, and then acts on
+   * it. No reply begins like that, but a line of a listing may; there it is a push if it is the first, or names what is held
+   * here.
    */
   #pushed(text, listing) {
     if (!text.startsWith('! ')) {
@@ -487,13 +593,14 @@ export class Session {
     if (lines(text)[0] === '! alive') {
       return true; // no line of a listing: those have a colon
     }
-    const [, name, reason] = /^! lost (.*) ([^ ]+)$/s.exec(lines(text)[0]) ?? [];
-    const lock = this.#holds.get(`r ${name}`);
-    if (lock !== undefined) {
-      this.#holds.delete(`r ${name}`);
-      lock[end](new GlockError('lost', `the daemon took the lock back: ${reason}`));
+    const [, what, name, reason] = /^! (lost|item) (.*) ([^ ]+)$/s.exec(lines(text)[0]) ?? [];
+    const key = what === 'item' ? `item ${name}` : `r ${name}`;
+    const held = this.#holds.get(key);
+    if (held !== undefined) {
+      this.#holds.delete(key);
+      held[end](new GlockError('lost', `the daemon took it back: ${reason}`));
     }
-    return lock !== undefined || !listing;
+    return held !== undefined || !listing;
   }
 
   #end(why) {

@@ -31,6 +31,28 @@ export function checkSeconds(what, value) {
   }
 }
 
+/** A pool's name, as the daemon knows it: one word. */
+export function poolName(pool) {
+  checkText('pool', pool);
+  const name = normalise(pool);
+  checkSendable(pool);
+  if (name === '' || name.includes(' ')) {
+    throw new GlockError('bad name', `a pool's name is one word, not ${JSON.stringify(pool)}`);
+  }
+  return name;
+}
+
+/** An item, as the daemon knows it. */
+export function itemName(item) {
+  checkText('item', item);
+  checkSendable(item);
+  const name = normalise(item);
+  if (name === '') {
+    throw new GlockError('bad name', 'an item is not empty');
+  }
+  return name;
+}
+
 export function checkSignal(signal) {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
     throw new TypeError('signal: want an AbortSignal');

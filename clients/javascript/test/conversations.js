@@ -150,6 +150,25 @@ class Conversation {
       case 'release_shared':
         await session.releaseCounted(step.name);
         return { ok: true };
+      case 'put':
+        return { put: await session.put(step.pool, step.item) };
+      case 'take': {
+        const item = await session.take(step.pool, { wait: wait ?? 0, signal });
+        client.locks.set(`${item.pool} ${item.name}`, item);
+        return { ok: true, item: item.name, attempt: item.attempt };
+      }
+      case 'done':
+      case 'fail':
+      case 'give':
+        await session[step.do](step.pool, step.item);
+        return { ok: true };
+      case 'keep':
+        await session.keep(step.pool, step.item, step.seconds === 'inf' ? Infinity : step.seconds);
+        return { ok: true };
+      case 'pool':
+        return session.pool(step.pool);
+      case 'lost_item':
+        return { lost: client.locks.get(`${step.pool} ${step.item}`).lost };
       case 'inspect':
         return { locked: await session.isLocked(step.name) };
       case 'inspect_shared': {

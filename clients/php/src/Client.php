@@ -15,6 +15,7 @@ namespace Glock;
 final class Client
 {
     use Questions;
+    use Work;
 
     /** The daemon's address where neither the caller nor the environment variable GLOCK_SERVER tells one. */
     public const DEFAULT_SERVER = 'tcp://127.0.0.1:9999';
@@ -29,19 +30,24 @@ final class Client
         '0 Shared Lock Release Failure: ' => NotHeld::class,
         '0 Lock Lease Failure: ' => NotHeld::class,
         '0 Lock Token: ' => NotHeld::class,
+        '0 Item Take Failure: ' => LockBusy::class,
+        '0 Item Done Failure: ' => NotHeld::class,
+        '0 Item Fail Failure: ' => NotHeld::class,
+        '0 Item Give Failure: ' => NotHeld::class,
+        '0 Item Keep Failure: ' => NotHeld::class,
         '0 Not Authorised' => NotAuthorised::class,
     ];
 
     /** What is a plain answer to a question: a number from 1 on, or one of these. */
     private const ANSWER = '/^(?:[1-9]\d*(?: |$)|0 Lock Not Locked: |0 Shared Lock Not Locked: '
-        . '|0 Lock Token Stale: |0 \[\])/';
+        . '|0 Lock Token Stale: |0 Item Put Failure: |0 \[\])/';
 
     /** Unicode's white space in UTF-8, which the daemon takes for a space in names. */
     private const WHITE_SPACE = '/(?:[\t-\r ]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]'
         . '|\xe2\x81\x9f|\xe3\x80\x80)+/';
 
     private readonly Connection $connection;
-    /** @var array<string, \WeakReference<Lock>> what is held, by the command that releases it */
+    /** @var array<string, \WeakReference<Lock|Item>> locks by the command that releases them, and items */
     private array $held = [];
     private bool $notified = false;
     private readonly float $timeout;
@@ -296,10 +302,7 @@ final class Client
     {
         $command = 'lease ' . self::seconds(Argument::seconds('seconds', $seconds)) . ' ';
         $command .= Argument::text('name', $name);
-        if (!$this->notified) {
-            $this->ask('notify on');
-            $this->notified = true;
-        }
+        $this->notify();
         $this->ask($command);
     }
 
@@ -342,7 +345,17 @@ final class Client
 
     private function holding(string $release): ?Lock
     {
-        return isset($this->held[$release]) ? $this->held[$release]->get() : null;
+        $lock = isset($this->held[$release]) ? $this->held[$release]->get() : null;
+        return $lock instanceof Lock ? $lock : null;
+    }
+
+    /** Have the daemon say when it takes something back. */
+    private function notify(): void
+    {
+        if (!$this->notified) {
+            $this->ask('notify on');
+            $this->notified = true;
+        }
     }
 
     private function start(string $words, string $release, string $name, float $wait): Pending
@@ -410,14 +423,21 @@ final class Client
         return trim((string) preg_replace(self::WHITE_SPACE, ' ', $name), ' ');
     }
 
-    /** Whether the line is "! lost NAME REASON" rather than part of a listing; if so, act on it. */
+    /**
+     * Whether the line is "! lost NAME REASON" or "! item POOL ITEM REASON" rather than part of a listing; if so, act on
+     * it.
+     */
     private function pushed(string $line, bool $listing): bool
     {
-        if (!preg_match('/^! lost (.*) (\S+)\z/s', $line, $match) || !isset($this->held['r ' . $match[1]])) {
+        if (!preg_match('/^! (lost|item) (.*) (\S+)\z/s', $line, $match)) {
             return !$listing;
         }
-        $this->holding('r ' . $match[1])?->end(new LockLost("the daemon took the lock back: $match[2]"));
-        unset($this->held['r ' . $match[1]]);
+        $key = ($match[1] === 'lost' ? 'r ' : 'item ') . $match[2];
+        if (!isset($this->held[$key])) {
+            return !$listing;
+        }
+        $this->held[$key]->get()?->end(new LockLost("the daemon took it back: $match[3]"));
+        unset($this->held[$key]);
         return true;
     }
 

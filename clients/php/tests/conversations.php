@@ -9,10 +9,12 @@ use Glock\Cancelled;
 use Glock\Client;
 use Glock\Deadlock;
 use Glock\GlockException;
+use Glock\Item;
 use Glock\Lock;
 use Glock\LockBusy;
 use Glock\NotHeld;
 use Glock\Pending;
+use Glock\PendingItem;
 use Glock\WaitTimeout;
 
 require __DIR__ . '/../src/autoload.php';
@@ -32,12 +34,14 @@ final class Conversation
 
     /** @var array<string, Client> */
     private array $clients = [];
-    /** @var array<string, Pending> */
+    /** @var array<string, Pending|PendingItem> */
     private array $started = [];
     /** @var array<string, mixed> */
     private array $kept = [];
     /** @var array<string, array<string, Lock>> */
     private array $locks = [];
+    /** @var array<string, array<string, Item>> */
+    private array $items = [];
     /** @var array<string, array<string, int>> */
     private array $marked = [];
 
@@ -139,7 +143,8 @@ final class Conversation
             return [];
         }
         if ($step['do'] === 'await') {
-            return ['ok' => true, 'count' => $this->started[$label]->get()->holders()];
+            $got = $this->started[$label]->get();
+            return $got instanceof Item ? $this->took($got) : ['ok' => true, 'count' => $got->holders()];
         }
         $letter = $step['client'];
         $client = $this->clients[$letter];
@@ -163,6 +168,31 @@ final class Conversation
                 }
                 $lock = $this->locks[$letter][$name] = $pending->get();
                 return ['ok' => true, 'count' => $lock->holders()];
+            case 'put':
+                return ['put' => $client->put($step['pool'], $step['item'])];
+            case 'take':
+                $wait = ($step['wait'] ?? 0) === 'inf' ? INF : $step['wait'] ?? 0;
+                $pending = $client->startTake($step['pool'], $wait);
+                if ($label !== null) {
+                    $this->started[$label] = $pending;
+                    return [];
+                }
+                $item = $pending->get();
+                $this->items[$letter]["$item->pool $item->name"] = $item;
+                return $this->took($item);
+            case 'done':
+            case 'fail':
+            case 'give':
+                $client->{$step['do']}($step['pool'], $step['item']);
+                return ['ok' => true];
+            case 'keep':
+                $seconds = $step['seconds'] === 'inf' ? INF : (float) $step['seconds'];
+                $client->keep($step['pool'], $step['item'], $seconds);
+                return ['ok' => true];
+            case 'pool':
+                return $client->pools($step['pool']);
+            case 'lost_item':
+                return ['lost' => $this->items[$letter]["$step[pool] $step[item]"]->isLost()];
             case 'release':
                 $client->release($name);
                 return ['ok' => true];
@@ -229,6 +259,12 @@ final class Conversation
                 return [];
         }
         throw new RuntimeException("unknown step '{$step['do']}'");
+    }
+
+    /** @return array<string, mixed> */
+    private function took(Item $item): array
+    {
+        return ['ok' => true, 'item' => $item->name, 'attempt' => $item->attempt];
     }
 }
 
