@@ -21,14 +21,14 @@ program='
     | .conversations[]
     | "next=\(.title | @sh)", (
         .steps[]
-        | "next=; s_client= s_name= s_wait= s_limit= s_seconds= s_token= s_send= s_later=; "
+        | "next=; s_client= s_name= s_wait= s_limit= s_seconds= s_token= s_send= s_later= s_pool= s_item=; "
         + (del(.is, .until, .over, .keep, .hear) | to_entries | map("s_\(.key)=\(.value | word) ") | join(""))
         + "is=(\(.is // {} | values) \(.until // {} | values)) over=(\(.over // {} | values)) keep=(\(.keep // {} | values)) "
         + "hear=(\(.hear // [] | map(@sh) | join(" "))) until=\(has("until"))"
     )
     | . + "\u0000"'
 
-s_client="" s_do="" s_name="" s_wait="" s_limit="" s_seconds="" s_token="" s_send="" s_later="" next="" until=""
+s_client="" s_do="" s_name="" s_wait="" s_limit="" s_seconds="" s_token="" s_send="" s_later="" s_pool="" s_item="" next="" until=""
 is=() over=() keep=() hear=()
 declare -A clients started kept result marks
 
@@ -51,12 +51,21 @@ outcome() {
     fi
 }
 
+# Likewise of one that takes an item.
+outcome_of_take() {
+    outcome "$1"
+    if [[ $1 -eq 0 ]]; then
+        result[item]=$(jq -n '$ARGS.positional[0]' --args -- "$REPLY")
+        result[attempt]=$GLOCK_ATTEMPT
+    fi
+}
+
 json() {
     jq -cn '$ARGS.positional' --args -- "$@"
 }
 
 perform() {
-    local status line
+    local status line name
     result=()
     if [[ -n $s_client ]]; then
         if [[ -z ${clients[$s_client]-} ]]; then
@@ -82,9 +91,48 @@ perform() {
         ;;
     await)
         glock_finish
-        outcome $?
+        outcome_of_take $?
         ;;
     cancel) glock_cancel ;;
+    put)
+        glock_put "$s_pool" "$s_item"
+        status=$?
+        case $status in
+        0) result[put]=true ;;
+        1) result[put]=false ;;
+        *) outcome $status ;;
+        esac
+        ;;
+    take)
+        if [[ -n $s_later ]]; then
+            started[$s_later]=$GLOCK_CONNECTION
+            glock_start_take "$s_pool" "${s_wait:--n}"
+            return
+        fi
+        glock_take "$s_pool" "${s_wait:--n}"
+        outcome_of_take $?
+        ;;
+    done | fail | give)
+        "glock_$s_do" "$s_pool" "$s_item"
+        outcome $?
+        ;;
+    keep)
+        glock_keep "$s_seconds" "$s_pool" "$s_item"
+        outcome $?
+        ;;
+    pool)
+        glock_pool "$s_pool" || return
+        while IFS='=' read -r name status; do
+            result[$name]=$status
+        done < <(jq -r 'to_entries[] | "\(.key)=\(.value)"' <<<"$REPLY")
+        ;;
+    lost_item)
+        if glock_lost_item "$s_pool" "$s_item"; then
+            result[lost]=true
+        else
+            result[lost]=false
+        fi
+        ;;
     release)
         glock_release "$s_name"
         outcome $?

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# Client of glockd, the lock daemon, for bash 4.4 and newer. Source this file; address.sh has to lie beside it.
+# Client of glockd, the lock daemon, for bash 4.4 and newer. Source this file; address.sh and work.sh have to lie beside it.
 #
 #   glock_open [SERVER]                    connect to [tcp://]host[:port] or [unix://]/path; else GLOCK_SERVER, else port 9999
 #                                          here. A GLOCK_SECRET is presented.
@@ -12,7 +12,7 @@
 #   glock_lost NAME                        has my hold of it ended without my doing?
 #   glock_with NAME SECONDS|inf|-n COMMAND...   run a command with the lock; end the command if the lock is lost
 #   glock_without COMMAND...               run a command that does not keep the locks when the shell ends
-#   glock_start_lock, _read, _shared       begin to wait, and go on; arguments as above
+#   glock_start_lock, _read, _shared, _take   begin to wait, and go on; arguments as above
 #   glock_finish                           the outcome of a wait begun with them
 #   glock_cancel                           give that wait up
 #   glock_locked NAME, glock_count NAME    does anybody hold the lock; how many the shared one
@@ -21,6 +21,12 @@
 #   glock_explain NAME, glock_history [NAME], glock_iam [NAME], glock_me
 #   glock_auth SECRET, glock_ping, glock_version, glock_bound, glock_raw LINE [LINES]
 #   glock_alive SECONDS                    have the daemon show so often that it is alive; lost after 2.5 times as long
+#   glock_put POOL ITEM                    offer an item of a work list; 1: it is there already, or there is no room
+#   glock_take POOL [SECONDS|inf|-n]       take any item, and wait in line for one; REPLY is it, GLOCK_ATTEMPT how often it was taken
+#   glock_done, glock_fail, glock_give POOL ITEM   it is finished; given up; put back
+#   glock_keep SECONDS|inf POOL ITEM       let the daemon take it back after so long
+#   glock_work POOL SECONDS|inf|-n COMMAND...   run a command with an item; done if it ends with 0, else put back
+#   glock_lost_item POOL ITEM, glock_pool [POOL]
 #   glock_close                            release what is held, and hang up
 #
 # All of them return 0 for yes or done, and 1 for no (not held, not locked, not the token now in force); else one of the
@@ -33,6 +39,8 @@
 
 # shellcheck source=address.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/address.sh" || return
+# shellcheck source=work.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/work.sh" || return
 
 GLOCK_BUSY=75           # not to be had at once
 GLOCK_TIMED_OUT=76      # not to be had within SECONDS
@@ -278,7 +286,11 @@ glock_finish() {
     fi
     _glock_hear "$limit" || return
     _GLOCK_WAITS[$GLOCK_CONNECTION]=""
-    _glock_outcome "$release" "$seconds" || status=$?
+    if [[ $release == 'take '* ]]; then
+        _glock_taken "${release#take }" "$seconds" || status=$?
+    else
+        _glock_outcome "$release" "$seconds" || status=$?
+    fi
     _GLOCK_WAITED[$GLOCK_CONNECTION]=$status
     return "$status"
 }
@@ -305,12 +317,20 @@ glock_cancel() {
     _GLOCK_WAITED[$GLOCK_CONNECTION]=$GLOCK_CANCELLED
     # The daemon acts on cancel at once and on the rest in order, so that these leave the hold as it was before the request,
     # whether it was granted meanwhile or not.
+    local reply
     if [[ ${_GLOCK_SECONDS[$GLOCK_CONNECTION]} != 0 ]]; then
         _glock_send cancel || return
         _glock_hear || return
+        reply=$REPLY
     fi
     _glock_hear || return
-    if [[ ${_GLOCK_HAD[$GLOCK_CONNECTION]} != held ]]; then
+    reply=${reply:-$REPLY}
+    if [[ $release == 'take '* ]]; then
+        if [[ $reply == [1-9]*' Item Take Success: '* ]]; then
+            _glock_send "give ${release#take } ${reply#*' Item Take Success: '}" || return
+            _glock_hear
+        fi
+    elif [[ ${_GLOCK_HAD[$GLOCK_CONNECTION]} != held ]]; then
         _glock_send "$release" || return
         _glock_hear
     fi
@@ -339,15 +359,19 @@ _glock_give_back() {
 # Take in what the daemon has said without being asked, then tell.
 glock_lost() {
     _glock_takes 1 1 NAME $# || return
-    if _glock_is_mine; then
-        _glock_look
-    else
-        _glock_hang_up # the locks are the shell's that opened it
-    fi
+    _glock_take_in
     _glock_key "r $1"
     [[ ${_GLOCK_HOLDS["$REPLY"]:-} == lost ]] && return 0
     _glock_key "sr $1"
     [[ ${_GLOCK_HOLDS["$REPLY"]:-} == lost ]]
+}
+
+_glock_take_in() {
+    if _glock_is_mine; then
+        _glock_look
+    else
+        _glock_hang_up # what is held is the shell's that opened it
+    fi
 }
 
 # Take in what has arrived already; the connection may turn out to have ended.
@@ -405,10 +429,17 @@ glock_with() {
         _glock_takes 3 3 'NAME SECONDS|inf|-n COMMAND...' $#
         return
     fi
-    local silence=${_GLOCK_SILENCE[$GLOCK_CONNECTION]:-}
-    local name=$1 seconds=$2 status shell=$BASHPID options=$- pipe watcher
+    local name=$1 seconds=$2 status=0
     shift 2
     glock_lock "$name" "$seconds" || return
+    _glock_under "$@" || status=$?
+    glock_release "$name" || status=$GLOCK_LOST
+    return "$status"
+}
+
+# Run a command, and end it when the daemon says that what is held is lost.
+_glock_under() {
+    local silence=${_GLOCK_SILENCE[$GLOCK_CONNECTION]:-} status shell=$BASHPID options=$- pipe watcher
     exec {pipe}> >(_glock_watch "${_GLOCK_IN[$GLOCK_CONNECTION]}" "$shell" "$silence" >/dev/null 2>&1)
     watcher=$!
     set +e
@@ -426,7 +457,6 @@ glock_with() {
     wait "$watcher" 2>/dev/null || :
     _glock_now
     _GLOCK_SIGN[$GLOCK_CONNECTION]=$REPLY # the watcher has taken in those that came
-    glock_release "$name" || status=$GLOCK_LOST
     return "$status"
 }
 
@@ -443,7 +473,7 @@ _glock_watch() {
         read -r -t 1 -u "$in" line || status=$?
         _glock_now
         [[ $status -ne 0 ]] || sign=$REPLY
-        if [[ ($status -gt 0 && $status -le 128) || $line == '! lost '* || (-n $silence && $REPLY -gt $((sign + silence))) ]]; then
+        if [[ ($status -gt 0 && $status -le 128) || $line == '! '[li]* || (-n $silence && $REPLY -gt $((sign + silence))) ]]; then
             _glock_close_all
             kill -TERM "$command"
             for ((tenths = 0; tenths < 10 * ${GLOCK_GRACE:-10}; tenths++)); do
@@ -494,11 +524,14 @@ glock_check() {
 glock_lease() {
     _glock_takes 2 2 'SECONDS|inf NAME' $# || return
     _glock_word SECONDS "$1" || return
-    if [[ -z ${_GLOCK_NOTIFIED[$GLOCK_CONNECTION]:-} ]]; then
-        _glock_ask "notify on" || return
-        _GLOCK_NOTIFIED[$GLOCK_CONNECTION]=1
-    fi
-    _glock_ask "lease $1 $2"
+    _glock_notify && _glock_ask "lease $1 $2"
+}
+
+# Have the daemon say when it takes something back.
+_glock_notify() {
+    [[ -z ${_GLOCK_NOTIFIED[$GLOCK_CONNECTION]:-} ]] || return 0
+    _glock_ask "notify on" || return
+    _GLOCK_NOTIFIED[$GLOCK_CONNECTION]=1
 }
 
 glock_holders() {
@@ -720,12 +753,16 @@ _glock_line() {
     REPLY=$line
     [[ $REPLY == '! '* ]] || return 0
     [[ $REPLY != '! alive' ]] || return 1 # no line of a listing: those have a colon
-    # "! lost NAME REASON" is no part of a reply. In a listing it may be; there it is a push if it names a lock held here.
-    name=${line#'! lost '}
-    _glock_key "r ${name% *}"
+    # "! lost NAME REASON" and "! item POOL ITEM REASON" are no part of a reply. In a listing they may be; there they are pushes
+    # if they name what is held here.
+    name=${line#'! '[li]*' '}
+    case $line in
+    '! item '*) _glock_key "give ${name% *}" ;;
+    *) _glock_key "r ${name% *}" ;;
+    esac
     local key=$REPLY
     REPLY=$line
-    if [[ $line == '! lost '* && ${_GLOCK_HOLDS["$key"]:-} == held ]]; then
+    if [[ ($line == '! lost '* || $line == '! item '*) && ${_GLOCK_HOLDS["$key"]:-} == held ]]; then
         _GLOCK_HOLDS["$key"]=lost
         return 1
     fi
@@ -735,7 +772,9 @@ _glock_line() {
 # The status that a refusal in REPLY stands for; 0 if it is an answer. What is none must not be taken for a no.
 _glock_refused() {
     case $REPLY in
-    [1-9]* | '0 Lock Not Locked: '* | '0 Shared Lock Not Locked: '* | '0 Lock Token Stale: '* | '0 []'*) return 0 ;;
+    [1-9]* | '0 Lock Not Locked: '* | '0 Shared Lock Not Locked: '* | '0 Lock Token Stale: '* | '0 Item Put Failure: '* | '0 []'*) return 0 ;;
+    '0 Item Take Failure: '*) return "$GLOCK_BUSY" ;;
+    '0 Item Done Failure: '* | '0 Item Fail Failure: '* | '0 Item Give Failure: '* | '0 Item Keep Failure: '*) return 1 ;;
     '0 Lock Get Failure: '* | '0 Shared Lock Get Failure: '*) return "$GLOCK_BUSY" ;;
     '0 Lock Get Deadlock: '* | '0 Shared Lock Get Deadlock: '*) return "$GLOCK_DEADLOCK" ;;
     '0 Lock Release Failure: '* | '0 Shared Lock Release Failure: '*) return 1 ;;

@@ -18,6 +18,7 @@ from glock import AsyncClient, Client, Deadlock, LockBusy, LockLost, WaitTimeout
 from glock.wire.conversation import Ask
 from glock.wire.language import encode, line, seconds
 from glock.wire.recipes import Recipe
+from glock.wire.work import item_of, pool_of
 
 Step = dict[str, Any]
 Result = dict[str, Any]
@@ -45,6 +46,7 @@ class Letter:
         self.session: Any = None
         self.held: dict[tuple[bool, bytes], Any] = {}
         self.latest: dict[bytes, Any] = {}
+        self.items: dict[tuple[bytes, bytes], Any] = {}
         self.marked: dict[str, int] = {}
 
     async def connects(self) -> None:
@@ -110,6 +112,16 @@ class Letter:
                 return await self.get(step, limit=step.get("limit"))
             case "release" | "release_shared" as what:
                 return await self.release(name, what == "release_shared")
+            case "put":
+                return {"put": await came_of(client.put(step["pool"], step["item"]))}
+            case "take":
+                return await self.take(step)
+            case "done" | "fail" | "give" | "keep" as verb:
+                return await self.finish(verb, pool_of(step["pool"]), item_of(step["item"]), step)
+            case "pool":
+                return dict(await came_of(client.pool(step["pool"])))
+            case "lost_item":
+                return {"lost": was_lost(self.items[pool_of(step["pool"]), item_of(step["item"])])}
             case "inspect":
                 return {"locked": await came_of(client.inspect(name))}
             case "inspect_shared":
@@ -156,12 +168,26 @@ class Letter:
                 return await self.raw(step["send"].encode() + b"\n", step["hear"])
         raise AssertionError(f"unknown step {step}")
 
-    def is_lost(self, name: bytes) -> bool:
+    async def take(self, step: Step) -> Result:
+        item = await came_of(self.client.take(step["pool"], wait=float(step.get("wait", 0))).acquire())
+        assert item._session is self.session
+        self.items[item._item.pool, item._item.name] = item
+        return {"ok": True, "item": item.name, "attempt": item.attempt}
+
+    async def finish(self, verb: str, pool: bytes, name: bytes, step: Step) -> Result:
+        item = self.items.get((pool, name))
+        if item is None or item._released:
+            words = [seconds(float(step["seconds"]))] if verb == "keep" else []
+            done, _ = await self.ask(line(verb.encode(), *words, pool, name))
+            return {"ok": True} if done else {"ok": False, "error": "not held"}
         try:
-            self.latest[name].check()
+            await came_of(getattr(item, verb)(*([float(step["seconds"])] if verb == "keep" else [])))
         except LockLost:
-            return True
-        return False
+            return {"ok": False, "error": "not held"}
+        return {"ok": True}
+
+    def is_lost(self, name: bytes) -> bool:
+        return was_lost(self.latest[name])
 
     async def raw(self, data: bytes, hear: list[str]) -> Result:
         if not hear:
@@ -178,6 +204,15 @@ class Letter:
 
     async def hangs_up(self) -> None:
         await came_of(self.client.close())
+
+
+def was_lost(held: Any) -> bool:
+    """Whether a lock or an item is known to be lost."""
+    try:
+        held.check()
+    except LockLost:
+        return True
+    return False
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
