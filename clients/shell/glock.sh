@@ -429,17 +429,18 @@ glock_with() {
         _glock_takes 3 3 'NAME SECONDS|inf|-n COMMAND...' $#
         return
     fi
-    local name=$1 seconds=$2 status=0
+    local name=$1 seconds=$2 status
     shift 2
     glock_lock "$name" "$seconds" || return
-    _glock_under "$@" || status=$?
+    _glock_under "$@"
     glock_release "$name" || status=$GLOCK_LOST
     return "$status"
 }
 
-# Run a command, and end it when the daemon says that what is held is lost.
+# Run a command, and end it when the daemon says that what is held is lost. Sets status of the caller: the command is to run as
+# it would by itself, and behind || it would not heed set -e.
 _glock_under() {
-    local silence=${_GLOCK_SILENCE[$GLOCK_CONNECTION]:-} status shell=$BASHPID options=$- pipe watcher
+    local silence=${_GLOCK_SILENCE[$GLOCK_CONNECTION]:-} shell=$BASHPID options=$- pipe watcher
     exec {pipe}> >(_glock_watch "${_GLOCK_IN[$GLOCK_CONNECTION]}" "$shell" "$silence" >/dev/null 2>&1)
     watcher=$!
     set +e
@@ -457,7 +458,6 @@ _glock_under() {
     wait "$watcher" 2>/dev/null || :
     _glock_now
     _GLOCK_SIGN[$GLOCK_CONNECTION]=$REPLY # the watcher has taken in those that came
-    return "$status"
 }
 
 # End the command whose process id is on standard input when the daemon says that a lock is lost, or no longer anything.

@@ -74,11 +74,11 @@ glock_work() {
         _glock_takes 3 3 'POOL SECONDS|inf|-n COMMAND...' $#
         return
     fi
-    local pool=$1 seconds=$2 item status=0
+    local pool=$1 seconds=$2 item status
     shift 2
     glock_take "$pool" "$seconds" || return
     item=$REPLY
-    GLOCK_ITEM=$item GLOCK_POOL=$pool GLOCK_ATTEMPT=$GLOCK_ATTEMPT _glock_under "$@" "$item" || status=$?
+    GLOCK_ITEM=$item GLOCK_POOL=$pool GLOCK_ATTEMPT=$GLOCK_ATTEMPT _glock_under "$@" "$item"
     if [[ $status -eq 0 ]]; then
         glock_done "$pool" "$item" || status=$GLOCK_LOST
     else

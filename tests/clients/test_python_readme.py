@@ -17,13 +17,14 @@ from tests.support.process import environment
 README = ROOT / "clients" / "python" / "README.md"
 EXAMPLES = re.findall(r"^```(python|sh)\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 SAYS = {
-    "from glock import Client": [
+    "from glock import Client, LockBusy": [
         r"mine, fencing token \d+",
         "mine again",
         "mine at once",
         "done",
         "'nightly-report' was not free within 0.1 s",
     ],
+    "from glock import Client\n": ["page 1 attempt 1", "0"],
     "import asyncio": [r"mine, fencing token \d+", r"\[Holder\(name='seats', who='127.*'\)\]"],
     "glock run": [r"token \d+", r"[\w.-]+", "nightly-report", r"Nobody holds it now\."],
 }

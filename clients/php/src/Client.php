@@ -424,8 +424,8 @@ final class Client
     }
 
     /**
-     * Whether the line is "! lost NAME REASON" or "! item POOL ITEM REASON" rather than part of a listing; if so, act on
-     * it.
+     * Whether the line is "! lost NAME REASON" or "! item POOL ITEM REASON" rather than part of a listing; if so, act
+     * on it.
      */
     private function pushed(string $line, bool $listing): bool
     {

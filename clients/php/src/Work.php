@@ -67,7 +67,8 @@ trait Work
     }
 
     /**
-     * Do something with an item, and say that it is done; if $work throws, it is given back. $work may tell its end itself.
+     * Do something with an item, and say that it is done; if $work throws, it is given back. $work may tell its end
+     * itself.
      *
      * @template T
      * @param string $pool
@@ -136,8 +137,8 @@ trait Work
     }
 
     /**
-     * Let the daemon take an item of this client's back after so many seconds, unless it is told again by then; INF ends
-     * that.
+     * Let the daemon take an item of this client's back after so many seconds, unless it is told again by then; INF
+     * ends that.
      *
      * @param string $pool
      * @param string $item

@@ -142,10 +142,11 @@ function contains(string $wanted, string $got): void
 
 /** Arguments that each method takes, by the names of its parameters. */
 const RIGHT = [
+    'pool' => 'pool', 'item' => 'item',
     'name' => 'php right', 'wait' => 0, 'limit' => 2, 'seconds' => 1, 'token' => 1, 'line' => 'ping', 'lines' => 1,
     'server' => null, 'timeout' => 10, 'secret' => null, 'alive' => null,
 ];
-const TEXTS = ['name', 'line', 'server', 'secret'];
+const TEXTS = ['name', 'line', 'server', 'secret', 'pool', 'item'];
 const INTEGERS = ['limit', 'token', 'lines'];
 const OPTIONAL = ['server', 'secret', 'alive', 'limit'];
 
