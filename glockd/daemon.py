@@ -104,6 +104,8 @@ class Daemon:
         kinds = {kind for kind, _ in self._inherited}
         wanted = [one for one in OPTIONAL if one.is_wanted(config, kinds)]
         self._doors: list[Door] = [self.line, *(one.build(self.service, self.book) for one in wanted)]
+        for door in self._doors:
+            vocabulary.elsewhere.update(door.verbs)
         answers = {kind: answer for door in self._doors for kind, answer in door.answers.items()}
         self._http = sites.on_http(self.line.websocket(sites.on_websocket))
         answers["http"] = self._http.protocol

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from glockd.core.deadlines import NEVER
 from glockd.core.events import Expired, Granted, Lapsed, TimedOut
@@ -34,6 +34,25 @@ NOTICES_A_TURN = 250
 FAREWELLS_A_TURN = 100
 
 
+class Promise(Protocol):
+    """A reply that comes later, from another door; an asyncio.Future is one."""
+
+    def done(self) -> bool:
+        """Whether it is there, or was cancelled."""
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+
+    def cancel(self) -> bool:
+        """Nobody waits for it any more."""
+
+    def result(self) -> bytes:
+        """The reply."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        """Have `callback` called once it is done, in a later turn."""
+
+
 class Talk(Protocol):
     """What a verb of any door is given of the conversation that it was said in."""
 
@@ -44,6 +63,12 @@ class Talk(Protocol):
 
     def pause_behind(self, reply: bytes) -> bytes | None:
         """Give `reply`, and let others have their turn before the next command; for what may take long."""
+
+    def behind_records(self, reply: bytes) -> bytes | None:
+        """Give `reply` once all that it tells is on record; at once if there are no records."""
+
+    def wait_for(self, promise: Promise, otherwise: bytes) -> bytes | None:
+        """Give the reply that comes later; or `otherwise`, if the client does not wait so long."""
 
 
 # Carries out a verb: takes the conversation, the normalised argument and the time in monotonic seconds; gives the

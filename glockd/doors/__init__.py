@@ -29,7 +29,7 @@ class Door(Protocol):
     answers: Answers
     verbs: Mapping[
         bytes, Handler
-    ]  # what it adds to the line language, with the names that its own options enable
+    ]  # what verbs of the line language do for what is its own: `take #` for its work lists
 
     async def start(self) -> None:
         """Bring back what outlived the last run; no listener is read before this has ended.

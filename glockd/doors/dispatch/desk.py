@@ -22,7 +22,6 @@ from glockd.doors.dispatch.project import ABANDONED, ACTIVE, Handle, Moment, Pro
 from glockd.doors.dispatch.projects import Projects
 from glockd.doors.dispatch.refusal import Refusal
 from glockd.doors.dispatch.waits import Idle, Keeper, Turn, nothing, taken
-from glockd.net.answers import text
 
 if TYPE_CHECKING:
     from glockd.core.events import Event, Granted
@@ -55,7 +54,7 @@ class Desk:
     def __init__(self, service: Service, elements: Elements, records: Records | None) -> None:
         self.service = service
         self.records = records
-        self.projects = Projects(service.state.tables["items"], elements, records)
+        self.projects = Projects(service.state.items, elements, records)
         self.workers: dict[str, Worker] = {}
         self.turns: dict[Waiter, Turn] = {}
         self.draining = False
@@ -102,9 +101,9 @@ class Desk:
             Refusal: the project is over.
         """
         at = self.moment()
-        worker = self._worker(worker_id, at.now)
+        worker = self.worker(worker_id, at.now)
         try:
-            if not self._may_hold_more(worker):
+            if not self.may_hold_more(worker):
                 return nothing("retry", retry=True)
             hold = self.projects.take(project, worker, at)
         except Refusal:
@@ -297,7 +296,7 @@ class Desk:
         self.projects.add(project)
         self.projects.place(project, project.handles.values(), self.service.now())
         for handle, worker_id, token, since, until in holds:
-            worker = self._worker(worker_id, self.service.now())
+            worker = self.worker(worker_id, self.service.now())
             self.projects.restore(project, handle, worker, token, since, until)
         self.watch(project)
         self.service.settle()
@@ -310,7 +309,7 @@ class Desk:
         for turn in list(self.turns.values()):
             waiter = turn.waiter
             if not turn.done():
-                turn.set_result(text("The server is being shut down", 503))
+                turn.set_result(turn.at_the_end())
             if waiter is not None:
                 self.turns.pop(waiter, None)
                 self._withdraw(waiter, CANCELLED)
@@ -324,14 +323,16 @@ class Desk:
 
     # Inside
 
-    def _worker(self, worker_id: str, now: float) -> Worker:
+    def worker(self, worker_id: str, now: float) -> Worker:
+        """The worker of that id, who is new if nobody is called so; to be looked at once it has what it asks for."""
         worker = self.workers.get(worker_id)
         if worker is None:
             worker = self.workers[worker_id] = Worker(worker_id, now)
             self.service.admit(worker, Keeper(self, worker))
         return worker
 
-    def _may_hold_more(self, worker: Worker) -> bool:
+    def may_hold_more(self, worker: Worker) -> bool:
+        """Whether a worker may have another file; who may not is counted."""
         policy = self.service.policy
         if policy.may_hold_more(worker, self.service.state):
             return True
@@ -340,25 +341,30 @@ class Desk:
         return False
 
     def _wait(self, project: Project, worker: Worker, site: str, peer: bytes) -> Answer | Future[Answer]:
-        policy, now = self.service.policy, self.service.now()
-        seconds = policy.config.dispatch_hold_seconds
-        table = self.service.state.tables["items"]
         if not project.active:
             self.look(worker)
             return nothing(INACTIVE, retry=False)
+        turn = Turn(self, project, worker, site)
+        turn.peer = peer
+        seconds = self.service.policy.config.dispatch_hold_seconds
+        return turn if self.queue(turn, seconds) else nothing("retry", retry=True)
+
+    def queue(self, turn: Turn, seconds: float) -> bool:
+        """Put somebody in line for a file of a project; whether that can be."""
+        policy, now = self.service.policy, self.service.now()
+        table, project, worker = self.service.state.items, turn.project, turn.worker
         if policy.line_is_full(self.service.state, table, project.pool) or len(self.turns) >= MOST_HELD:
             policy.refused["waiters"] += 1
             seconds = 0
-        if not seconds:
+        if not seconds or not project.active:
             self.look(worker)
-            return nothing("retry", retry=True)
+            return False
         queued = table.wait(project.pool, worker, now, now + seconds, key=ANY)
         assert not isinstance(queued, Refused)  # a concurrent session has no part in a deadlock
-        turn = self.turns[queued.waiter] = Turn(self, project, worker, site)
-        turn.peer = peer
+        self.turns[queued.waiter] = turn
         turn.waiter = queued.waiter
         self.service.settle()
-        return turn
+        return True
 
     def _send_away(self, waiter: Waiter, reason: str, *, retry: bool) -> None:
         turn = self.turns.pop(waiter, None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from glockd.config import StartError
 from glockd.core.stats import Traffic
+from glockd.doors.dispatch.bridge import Bridge
 from glockd.doors.dispatch.desk import Desk
 from glockd.doors.dispatch.elements import Elements
 from glockd.doors.dispatch.project import DOOR
@@ -44,7 +44,6 @@ class DispatchDoor:
     """
 
     name = DOOR
-    verbs: Mapping[bytes, Handler] = MappingProxyType({})
 
     def __init__(self, service: Service, book: Book | None) -> None:
         self._service = service
@@ -52,6 +51,7 @@ class DispatchDoor:
         self._visitors = Visitors.of(config)
         self._records = _records(book)
         self._desk = Desk(service, _elements(config), self._records)
+        self.verbs: Mapping[bytes, Handler] = Bridge(self._desk).verbs
         self._routes = Routes(self._desk, _users(config))
         self._traffic = service.state.stats.traffic.setdefault(DOOR, Traffic())
         self._way = HttpWay(service, self._routes.answer, self._refuse, self._traffic, LIMITS)

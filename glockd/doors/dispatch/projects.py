@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Protocol
 
+from glockd.core import history
 from glockd.core.events import Granted
 from glockd.core.history import RELEASED
 from glockd.core.holds import Hold, Waiter
@@ -252,9 +253,14 @@ class Projects:
         if failed and retry:
             return self._give_back(project, handle, hold, at)
         self._table.retire(project.pool, handle.unit)
-        granted = self._table.drop(hold, at.now)
+        granted = self._table.drop(hold, at.now, history.FAILED if failed else history.DONE)
         self._close(project, handle, FAILED if failed else DONE, at)
         return granted
+
+    def keep(self, project: Project, handle: Handle, hold: Hold, until: float, at: Moment) -> None:
+        """Let a worker have its file until then, in monotonic seconds, or for NEVER as long as it likes."""
+        self._table.lease(hold, until)
+        self._recorder.handle_changed(project, handle, hold, at)
 
     def give_back(self, project: Project, hold: Hold, at: Moment, why: str, detail: str) -> Sequence[Granted]:
         """Take a file from a worker that is gone.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from glockd.core.history import KICKED
 from glockd.doors.dispatch.shown import dump, show_taken
+from glockd.net.answers import text
 from glockd.net.exchange import Answer
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 JSON = ("Content-Type", "text/json; charset=utf-8")
 
 
-class Turn(asyncio.Future[Answer]):
+class Turn(asyncio.Future[Any]):
     """The answer to next_file that is not given at once.
 
     To cancel it gives the place in line up, and the file too if that has been reserved and not been answered.
@@ -45,14 +46,30 @@ class Turn(asyncio.Future[Answer]):
         """Its turn has come, or a file was free; answered once that is recorded."""
         self._hold = hold
         handle = self._desk.projects.handle_of(self.project, hold)
-        self._desk.presence.follow(hold, self.peer)
+        self.accompany(hold)
         self._desk.behind_records(lambda: self._taken(handle))
 
     def refuse(self, reason: str, *, retry: bool) -> None:
         """There is no file."""
         self.waiter = None
         if not self.done():
-            self.set_result(nothing(reason, retry=retry))
+            self.set_result(self.without(reason, retry=retry))
+
+    def accompany(self, hold: Hold) -> None:
+        """See whether a connection accompanies the worker, whose end is that of the hold too."""
+        self._desk.presence.follow(hold, self.peer)
+
+    def having(self, handle: Handle) -> Any:
+        """The answer if there is a file."""
+        return taken(self._desk, self.project, handle, self.site)
+
+    def at_the_end(self) -> Any:
+        """The answer when the server is shut down."""
+        return text("The server is being shut down", 503)
+
+    def without(self, reason: str, *, retry: bool) -> Any:
+        """The answer if there is none."""
+        return nothing(reason, retry=retry)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give it up."""
@@ -64,7 +81,7 @@ class Turn(asyncio.Future[Answer]):
 
     def _taken(self, handle: Handle) -> None:
         if not self.done():
-            self.set_result(taken(self._desk, self.project, handle, self.site))
+            self.set_result(self.having(handle))
 
 
 class Keeper:
@@ -94,6 +111,7 @@ class Keeper:
 
     def lost(self, hold: Hold, why: str) -> None:
         """The worker has kept a file too long."""
+        self._desk.presence.tell(hold, why)
         self._desk.timed_out(hold)
         self._desk.look(self._worker)
 

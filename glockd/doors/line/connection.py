@@ -185,7 +185,7 @@ class Connection(Peer):
             self.hang_up("closed")
             return
         behind = self.is_behind()
-        if behind and not self._stuffed and not self._going_on:
+        if (behind and not self._stuffed and not self._going_on) or talk.after is not None:
             self._going_on = True
             after, talk.after = talk.after or self.service.loop.call_soon, None
             after(self._go_on)

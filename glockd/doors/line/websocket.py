@@ -216,7 +216,7 @@ class WebSocketProtocol(Connection):
             self.transport.write(answer)
         if service.outbox or service.deadlines.moved:
             service.settle()
-        if talk.more or talk.waiter is not None or talk.over:
+        if talk.more or talk.waiter is not None or talk.promise is not None or talk.over:
             self.regulate()
         return True
 
@@ -268,7 +268,7 @@ class WebSocketProtocol(Connection):
                 self.hang_up("closed")
         elif self.session is not None:
             talk = self.talk
-            if talk.more or talk.waiter is not None or talk.over:
+            if talk.more or talk.waiter is not None or talk.promise is not None or talk.over:
                 self.regulate()
 
     def _whole(self, frame: Frame) -> bytes | None:

@@ -9,6 +9,7 @@ only if that is set.
 | `late` | `pause_behind` | a handler gave None: this is its reply | the caller, who takes it |
 | `more` | a pause; the end of a wait | something can be carried out: call `resume` in a later turn | resume |
 | `after` | `behind_records` | call `resume` when this calls back, not in the next turn | the caller, who takes it |
+| `promise` | `wait_for` | the reply comes from another door; else as `waiter` | `resume`, its end |
 | `pieces` | `recite` | a long reply is half told, and nothing may come in between; `more` holds too | resume |
 | `unread` | receive | what has come behind a pause or wait, or part of a line | resume |
 | `ended` | end_of_input | no more input comes, so nothing may wait | |
@@ -49,6 +50,7 @@ from glockd.doors.line.wire.language import (
 )
 from glockd.notices import Misspoken, Notice
 from glockd.policy import Policy
+from glockd.service import Promise
 
 
 class Conversation:
@@ -76,6 +78,7 @@ class Conversation:
         "over",
         "pieces",
         "policy",
+        "promise",
         "session",
         "state",
         "unread",
@@ -106,6 +109,7 @@ class Conversation:
         self.busy = False
         self.more = False
         self.after: Callable[[Callable[[], None]], None] | None = None
+        self.promise: tuple[Promise, bytes] | None = None  # with the reply if it is given up
         self.pieces: Iterator[bytes] | None = None
         self.ended = False
         self.deaf = False
@@ -172,6 +176,8 @@ class Conversation:
         Args:
             how: how the session ends, if that is why: closed, reset or dead peer.
         """
+        if self.promise is not None:
+            return self._give_up(*self.promise)
         waiter = self._stop_waiting()
         if waiter is None:
             return b""
@@ -198,9 +204,18 @@ class Conversation:
             self.more = self.busy = self.ended or bool(self.unread)
         return waiter
 
+    def _give_up(self, promise: Promise, otherwise: bytes) -> bytes:
+        """End the wait for another door; the reply to it."""
+        self.promise = None
+        self.more = self.busy = self.ended or bool(self.unread)
+        if promise.done() and not promise.cancelled():
+            return promise.result()
+        promise.cancel()
+        return otherwise
+
     def is_cancel(self, line: bytes) -> bool:
         """Whether `line` says `cancel` while there is something to cancel."""
-        return trim(line) == b"cancel" and self.waiter in self.session.waiters
+        return trim(line) == b"cancel" and (self.promise is not None or self.waiter in self.session.waiters)
 
     def authorise(self, secret: bytes = b"") -> None:
         """Let the client use every verb from now on.
@@ -246,6 +261,19 @@ class Conversation:
         self.more = True
         self.after = records.then
         return None
+
+    def wait_for(self, promise: Promise, otherwise: bytes) -> bytes | None:
+        """Give the reply that comes later; or `otherwise`, if the client does not wait so long."""
+        if promise.done():
+            return promise.result()
+        self.late = b""
+        self.promise = promise, otherwise
+        self.after = lambda go_on: promise.add_done_callback(lambda _: go_on())
+        return None
+
+    def kept(self) -> bytes:
+        """The reply that came from another door, if that was waited for; `resume` begins with it."""
+        return b"" if self.promise is None else self._give_up(*self.promise)
 
     def recite(self, pieces: Iterator[bytes]) -> bytes | None:
         """Give a reply that may be very long, others having their turn between its pieces.

@@ -87,16 +87,13 @@ class Vocabulary:
     """Every verb that is understood, with what carries it out.
 
     Args:
-        offered: those of other doors. `take #` and the like are no words, but what `take` does for pools whose name
-            begins so.
+        offered: those of other doors.
     """
 
     def __init__(self, offered: Mapping[bytes, Offered] = MappingProxyType({})) -> None:
         self.records: Records | None = None  # of items; None: they are kept in memory only
-        self.elsewhere: dict[bytes, Handler] = {
-            word: handler for word, handler in offered.items() if b" " in word
-        }
-        offered = {word: handler for word, handler in offered.items() if b" " not in word}
+        # What `take` and the like do for pools of other doors, whose names begin with #: `take #`.
+        self.elsewhere: dict[bytes, Handler] = {}
         named: dict[bytes, Handler] = {**_NAMED, **offered}
         self.words = tuple(
             dict.fromkeys((*VERBS, *offered))

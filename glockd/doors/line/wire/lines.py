@@ -89,7 +89,13 @@ class LineConversation(Conversation):
                 self.policy.refused["proxy"] += 1
                 return NO_PROXY
         reply = self._receive(data, now)
-        self.busy = self.more or self.over or self.waiter is not None or self.unread != b""
+        self.busy = (
+            self.more
+            or self.over
+            or self.waiter is not None
+            or self.promise is not None
+            or self.unread != b""
+        )
         return reply
 
     def _told(self) -> bytes:
@@ -100,7 +106,7 @@ class LineConversation(Conversation):
         return reply
 
     def _receive(self, data: bytes, now: float) -> bytes:
-        if self.waiter is not None:
+        if self.waiter is not None or self.promise is not None:
             return self._overhear(data, now)
         if self.unread:
             data = self.unread + data
@@ -135,7 +141,7 @@ class LineConversation(Conversation):
                 # A line of the full length has been cut, and has no LF of its own. (The NUL of a C string: as above.)
                 parts = [part if len(part) == MAX_LINE else part + b"\n" for part in lines[done:]]
                 rest = b"".join((*parts, rest)).lstrip(b"\0")
-                if self.waiter is not None and rest:
+                if (self.waiter is not None or self.promise is not None) and rest:
                     self.unread = b""
                     replies.append(self._overhear(rest, now))
                     return b"".join(replies)
@@ -159,6 +165,8 @@ class LineConversation(Conversation):
 
     def resume(self, now: float) -> bytes:
         """Go on where a pause was; the replies."""
+        if self.promise is not None:
+            return self.kept()
         if not self.more:
             return b""
         if self.pieces is not None:

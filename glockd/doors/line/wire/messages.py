@@ -55,13 +55,15 @@ class MessageConversation(Conversation):
             message: its payload.
             now: monotonic seconds.
         """
-        if self.waiter is not None or self.unread or self.more or self.over:
+        if self.waiter is not None or self.promise is not None or self.unread or self.more or self.over:
             return self._hold_back(message, now)
         reply = self._carry_out(message, now)
         return self._late_replies() if reply is None else [reply]
 
     def resume(self, now: float) -> list[bytes]:
         """Go on where a wait was; the replies."""
+        if self.promise is not None:
+            return [self.kept()]
         replies: list[bytes] = []
         if self.pieces is not None:
             piece = next(self.pieces, None)
@@ -73,7 +75,7 @@ class MessageConversation(Conversation):
             self.spoken = []
         self.more = False
         for _ in range(MESSAGES_A_TURN):
-            if not self.unread or self.waiter is not None or self.more or self.over:
+            if not self.unread or self._waits() or self.more or self.over:
                 return replies
             message = self.unread.popleft()
             self.held_back -= len(message)
@@ -82,7 +84,7 @@ class MessageConversation(Conversation):
                 replies += self._late_replies()
             else:
                 replies.append(reply)
-        self.more = bool(self.unread) and self.waiter is None and not self.over
+        self.more = bool(self.unread) and not self._waits() and not self.over
         return replies
 
     def authorise(self, secret: bytes = b"") -> None:
@@ -102,9 +104,12 @@ class MessageConversation(Conversation):
             return self.name_too_long(message)
         return self.carry_out(message, now)
 
+    def _waits(self) -> bool:
+        return self.waiter is not None or self.promise is not None
+
     def _late_replies(self) -> list[bytes]:
         """What is due at once of the reply to a command that wants a pause behind it."""
-        if self.waiter is not None:
+        if self._waits():
             return []
         reply, self.late = self.late, b""
         if self.pieces is None:
@@ -117,7 +122,7 @@ class MessageConversation(Conversation):
         """Keep a message for after the wait, but act on a `cancel` at once."""
         if self.over:
             return []
-        if self.waiter is not None and self.is_cancel(message):
+        if self._waits() and self.is_cancel(message):
             return self.cancel(now)
         self.unread.append(message)
         self.held_back += len(message)
