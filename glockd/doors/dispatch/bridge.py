@@ -82,9 +82,8 @@ class Bridge:
         try:
             self._desk.demand()
             worker_id = talk.session.label.decode("utf-8", "surrogateescape")
-            turn = self._desk.take(
-                project, worker_id, talk.session, math.inf if word == b"inf" else float(word)
-            )
+            patience = math.inf if word == b"inf" else float(word)
+            turn = self._reserve(project, worker_id, talk.session, patience)
         except Refusal as refusal:
             return b"0 Not Recorded: " + pool + b"\n" if refusal.status == 503 else no_item(pool)
         return no_item(pool) if turn is None else talk.wait_for(turn, no_item(pool))
@@ -92,7 +91,11 @@ class Bridge:
     def _reserve(
         self, project: Project, worker_id: str, session: Session, patience: float
     ) -> LineTurn | None:
-        """Reserve a file, or wait for one for so many seconds; None if neither can be. Raises Refusal: the project is over."""
+        """Reserve a file, or wait for one for so many seconds; None if neither can be.
+
+        Raises:
+            Refusal: the project is over.
+        """
         desk = self._desk
         at = desk.moment()
         worker = desk.worker(worker_id, at.now)
