@@ -66,6 +66,9 @@ class Language(Protocol):
             CannotTest: the daemon has no such option, or not this value.
         """
 
+    def is_usual(self, profile: Mapping[str, Json]) -> bool:
+        """Whether a server that runs already can be supposed to have this profile."""
+
     def places(self, stage: Stage) -> dict[str, str]:
         """What a client has to know: those that apply of url address auth_url locket secret ca cert key."""
 

@@ -49,6 +49,7 @@ class Face:
 FACES = (
     Face("ldlm", "-ldlm", "LDLM's gRPC"),
     Face("ldlm", "-ldlm-rest", "LDLM's REST"),
+    Face("dispatch", "-dispatch", "Data Dispatcher's HTTP API"),
 )
 
 
@@ -90,16 +91,16 @@ class Running:
             yield from pool.map(lambda pair: self._play(*pair), self.cases())
 
     def _play(self, case: Case, profile: Profile) -> Result:
-        if reason := left_out(case, profile):
+        if reason := left_out(case, is_usual=self.language.is_usual(profile)):
             return Result(case.name, "skipped", reason)
         begun = time.monotonic()
         # Files are what other options need: certificates, a password, records.
-        result = attempt(self.language, Stage({}, Path(), self.addresses), case)
+        result = attempt(self.language, Stage(profile, Path(), self.addresses), case)
         return Result(case.name, result.outcome, result.reason, time.monotonic() - begun)
 
 
-def left_out(case: Case, profile: Profile) -> str:
-    """Why a case says nothing about a server that runs already, with its default options; empty if it does."""
-    if profile:
+def left_out(case: Case, *, is_usual: bool) -> str:
+    """Why a case says nothing about a server that runs already, with its usual options; empty if it does."""
+    if not is_usual:
         return f"made for other options: {case.profile}"
     return "ends the server, which is not ours" if case.alone else ""

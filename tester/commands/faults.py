@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 # faults_… add theirs to faults.FAULTS
-from .. import faults, faults_clients, faults_daemon, faults_ldlm  # noqa: F401
+from .. import faults, faults_clients, faults_daemon, faults_ldlm, faults_work  # noqa: F401
 from .common import FAILED, UNUSABLE, Unusable, as_json, plain_errors, progress, say_json
 
 

@@ -38,6 +38,9 @@ QUICK = (
     "ldlm-reset-at-a-grant",
     "ldlm-gone-behind-unlock",
     "ldlm-slow-bodies",
+    "workers-killed",
+    "items-outlive-the-daemon",
+    "projects-outlive-the-daemon",
 )
 
 

@@ -15,7 +15,7 @@ from glockd.doors.dispatch.refusal import Refusal
 SMALL = 256 << 10
 
 # Elements of a list that are read at once: some 1 ms.
-ELEMENTS_A_TURN = 500
+ELEMENTS_A_TURN = 300
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_HELD = 10_000
 
 # Files that are put into a pool or taken out before others get their turn: some 2 ms.
-FILES_A_TURN = 500
+FILES_A_TURN = 300
 
 T = TypeVar("T")
 

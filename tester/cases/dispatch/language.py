@@ -18,6 +18,7 @@ from .tokens import md5
 DISPATCH = "-dispatch"
 SECRET = "the secret of the cases"
 ADMIN = "root"
+PROBE = {"name": "CASE_PROBE", "is_enabled": False}
 
 # So long next_file waits; whatever finds nothing free takes as long.
 HOLD_SECONDS = 2
@@ -61,6 +62,9 @@ class Dispatch:
                 options += [f"-dispatch-{name}-file", str(path)]
         return options
 
+    def is_usual(self, profile: Mapping[str, Json]) -> bool:
+        return True  # there is one, and `look` sees whether the server has it
+
     def places(self, stage: Stage) -> dict[str, str]:
         self._furnish(stage)
         base = "http://{}:{}".format(*stage.addresses[DISPATCH])
@@ -68,6 +72,14 @@ class Dispatch:
 
     def look(self, listener: str, address: tuple[str, int], seconds: float) -> None:
         look_at_http(address, seconds)
+        conversation = Conversation(address, SECRET)
+        answer = conversation.send({"as": ADMIN, "method": "POST", "path": "/create_rse", "json": PROBE})
+        conversation.close()
+        if answer.status not in (200, 400, 409):
+            raise CannotTest(
+                "it does not know the users of the cases: start it with `glockd-tester cases dispatch --serve`, or "
+                f"with their secret and {ADMIN!r} as administrator ({answer.status} {answer.text.strip()[:80]})"
+            )
 
     def play(self, case: Case, stage: Stage) -> None:
         self._furnish(stage)
@@ -82,7 +94,8 @@ class Dispatch:
             conversation = Conversation(stage.addresses[DISPATCH], SECRET)
             for step in _furniture(stage.profile["fixtures"]):
                 answer = conversation.send({"as": ADMIN, **step})
-                if answer.status != 200:
+                there = step["path"] == "/create_rse" and "exist" in answer.text  # from an earlier run
+                if answer.status != 200 and not there:
                     raise CannotTest(f"{json.dumps(step)}: {answer.status} {answer.text}")
             conversation.close()
             self._furnished.add(server)

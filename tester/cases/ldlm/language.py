@@ -85,6 +85,9 @@ class Ldlm:
             options.append("-ldlm-keep-over-restart")
         return options
 
+    def is_usual(self, profile: Mapping[str, Json]) -> bool:
+        return not profile
+
     def places(self, stage: Stage) -> dict[str, str]:
         scheme = "https" if "tls_cert" in stage.profile else "http"
         places = {
