@@ -87,7 +87,7 @@ export interface Pool {
   orphaned: number;
 }
 
-export type Listing = 'exclusive' | 'shared' | 'waited' | 'sessions' | 'held' | 'history';
+export type Listing = 'exclusive' | 'shared' | 'waited' | 'pools' | 'sessions' | 'held' | 'history';
 
 export interface Page {
   entries: Record<string, unknown>[];

@@ -837,3 +837,25 @@ def test_a_lock_that_cannot_be_asked_for_is_not_taken_for_another(glockd: Spawne
     page = live(visit(daemon, "#lock/a%0Ab"))
     expect(page.locator("#lock h2")).to_have_text(r"a\u{a}b")
     expect(page.locator("#lock")).to_contain_text("cannot be asked for here")
+
+
+def test_work_lists_are_shown_with_their_counts_and_who_has_what(visit: Visitor, glockd: Spawner) -> None:
+    daemon = glockd()
+    alice = daemon.stream()
+    for item in ("one page", "two", "three"):
+        alice.says(f"put to-print {item}").hears(f"1 Item Put Success: {item}")
+    alice.says("iam printer").hears("1 ok")
+    alice.says("take 0 to-print").hears("1 Item Take Success: one page")
+    alice.says("take 0 to-print").hears("1 Item Take Success: two")
+    alice.says("fail to-print two").hears("1 Item Fail Success: two")
+    page = visit(daemon, "#work")
+    row = page.locator("#list-work tbody tr")
+    expect(row.locator("td")).to_have_text(["to-print", "1", "1", "", "", "1", ""])
+    row.locator("a").click()
+    expect(page.locator("#lock")).to_contain_text("printer")
+    expect(page.locator("#lock")).to_contain_text("item one page")
+    alice.says("done to-print one page").hears("1 Item Done Success: one page")
+    alice.says("take 0 to-print").hears("1 Item Take Success: three")
+    alice.says("done to-print three").hears("1 Item Done Success: three")
+    page.goto(page.url.partition("#")[0] + "#work")
+    expect(page.locator("#list-work")).to_contain_text("There is no work.")

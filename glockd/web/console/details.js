@@ -51,7 +51,7 @@ function second(...parts) {
 
 function holders(title, holds) {
   return block(title, holds.length, holds.slice(0, SHOWN).map((hold) => make("li", { className: "one" }, who(hold), aged(hold.seconds),
-    second(carrier(hold), `token ${hold.token}`, hold.key ? `key ${visible(hold.key)}…` : "", hold.lease === null ? "" : make("span", {}, "lease ends in ", aged(hold.lease, -1))))));
+    second(carrier(hold), `token ${hold.token}`, hold.key ? `key ${visible(hold.key)}…` : "", hold.item ? `item ${visible(hold.item)}` : "", hold.lease === null ? "" : make("span", {}, "lease ends in ", aged(hold.lease, -1))))));
 }
 
 function waiters(title, waits) {
@@ -103,7 +103,7 @@ async function explain(name, forced = false) {
   if (events.length) {
     parts.push(block("Lately", events.length, events.map((event) => make("li", { className: "one" },
       make("span", {}, `${event.event} `, who(event)),
-      second(stamp(event.time), event.waited ? `waited ${brief(event.waited)}` : "", event.held ? `held ${brief(event.held)}` : "", event.detail)))));
+      second(stamp(event.time), event.item ? `item ${visible(event.item)}` : "", event.waited ? `waited ${brief(event.waited)}` : "", event.held ? `held ${brief(event.held)}` : "", event.detail)))));
   }
   if (heavy) {
     parts.push(make("section", {}, make("span", { className: "quiet", textContent: `So many that this is as of ${clock(Date.now() / 1000)}. ` }),

@@ -20,9 +20,9 @@ async function collect(what, begin, text, valid, most = PAGE) {
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 class List {
-  constructor({ id, title, columns, key, link, empty, search, newest = false }) {
+  constructor({ id, what = id, title, columns, key, link, empty, search, newest = false }) {
     Object.assign(this, { id, columns, key, link, empty, newest });
-    this.what = id;
+    this.what = what;
     this.text = "";
     this.rows = [];
     this.box = $("list-" + id);

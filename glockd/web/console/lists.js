@@ -22,6 +22,19 @@ const lists = {
     empty: (page, text, what) => !page ? off("its locks") : [text ? `No such lock has “${text}” in its name.`
       : what === "waited" ? "Nobody waits." : `No ${what} locks are held.`],
   }),
+  work: new List({
+    id: "work", what: "pools", title: "Work lists", search: "search-work",
+    key: (pool) => pool.pool,
+    link: (pool) => lockLink(pool.pool),
+    empty: (page, text) => page ? [text ? `No work list has “${text}” in its name.` : "There is no work."] : off("its work lists"),
+    columns: [
+      { head: "List", css: "mono", sort: (pool) => pool.pool, fill: (node, pool) => { put(node, visible(pool.pool)); node.title = visible(pool.pool); } },
+      ...[["Free", "second"], ["Held", "third"], ["Waiting", "wide wait"], ["Done", "hide"], ["Failed", "hide wait"], ["Orphaned", "hide rare wait"]].map(([head, small]) => {
+        const count = (pool) => pool[head.toLowerCase()];
+        return { head, css: "num w-small", small, sort: count, fill: (node, pool) => put(node, count(pool) ? number(count(pool)) : "") };
+      }),
+    ],
+  }),
   clients: new List({
     id: "clients", title: "Clients", search: "search-clients",
     key: (session) => session.address,

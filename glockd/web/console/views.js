@@ -1,6 +1,6 @@
 // Views
 
-const VIEWS = ["locks", "clients", "history", "commands", "terminal"];
+const VIEWS = ["locks", "clients", "history", "commands", "terminal", "work"];
 let view = "";
 
 const whichLocks = () => lists.locks.what === "exclusive" ? "#locks" : "#locks/" + lists.locks.what;

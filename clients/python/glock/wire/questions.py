@@ -11,7 +11,7 @@ from glock.wire.conversation import Ask, Conversation
 from glock.wire.language import decode, line, number, refuse
 from glock.wire.recipes import Recipe
 
-Listing = Literal["exclusive", "shared", "waited", "sessions", "held", "history"]
+Listing = Literal["exclusive", "shared", "waited", "pools", "sessions", "held", "history"]
 PAGE = 1000  # entries: the most that the daemon gives at once
 
 

@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from glockd.doors.line.wire import reports
+from glockd.doors.line.wire.items import counted
 from glockd.doors.line.wire.language import BAD_ARGUMENT, DISABLED, LF
 
 if TYPE_CHECKING:
@@ -88,6 +89,12 @@ def _shared(talk: Conversation, text: bytes, now: float) -> Listing[bytes]:
     return _table(talk.shared, now)
 
 
+def _pools(talk: Conversation, text: bytes, now: float) -> Listing[bytes]:
+    """Work lists, in numbers."""
+    pools = talk.state.items
+    return Listing(len(pools), pools, bytes, lambda name: counted(pools, name))
+
+
 def _waited(talk: Conversation, text: bytes, now: float) -> Listing[tuple[LockTable, bytes]]:
     """The locks that somebody waits for, of all namespaces."""
     locks = [(table, name) for table in talk.state.tables.values() for name in table.contended()]
@@ -141,6 +148,7 @@ LISTINGS: dict[bytes, Callable[[Conversation, bytes, float], Listing[Any] | None
     b"exclusive": _exclusive,
     b"shared": _shared,
     b"waited": _waited,
+    b"pools": _pools,
     b"held": _held,
     b"sessions": _sessions,
     b"history": _history,
