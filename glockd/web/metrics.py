@@ -143,10 +143,14 @@ class Metrics:
         yield _counters("orphans", "Locks released because their session ended.", "table", orphans)
         expired = each(lambda table: table.stats.expired)
         yield _counters("expired_leases", "Locks taken back at the end of a lease.", "table", expired)
-        pools = {table.kind: table for table in tables if table.offered or table.stats.done or table.stats.failed}
+        pools = {
+            table.kind: table for table in tables if table.offered or table.stats.done or table.stats.failed
+        }
         units = {kind: table.offered for kind, table in pools.items()}
         yield _gauges("units", "Units of pools now, held or free: items, files.", "table", units)
-        finished = _family_of_counters("finished_units", "Units that are gone for good.", ("table", "outcome"))
+        finished = _family_of_counters(
+            "finished_units", "Units that are gone for good.", ("table", "outcome")
+        )
         for kind, table in pools.items():
             finished.add_metric((kind, "done"), table.stats.done)
             finished.add_metric((kind, "failed"), table.stats.failed)

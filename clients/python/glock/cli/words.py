@@ -138,7 +138,12 @@ def _event(event: Entry) -> tuple[str, str, list[str]]:
     return (
         f"{event['event']} {full(event)}",
         clock(event["time"]),
-        [f"item {printable(event['item'])}" if "item" in event else "", waited, held, printable(event["detail"] or "")],
+        [
+            f"item {printable(event['item'])}" if "item" in event else "",
+            waited,
+            held,
+            printable(event["detail"] or ""),
+        ],
     )
 
 
