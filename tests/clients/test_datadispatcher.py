@@ -12,7 +12,8 @@ import pytest
 
 from tests.doors.dispatch.site import flags
 from tests.doors.ldlm.adapters import address
-from tests.support.process import Glockd, Spawner
+from tests.support.places import ROOT
+from tests.support.process import Glockd, Spawner, free_port
 
 CLIENT = "datadispatcher-client==2.0.3"
 LONG = 300.0  # seconds that a registry may take
@@ -138,3 +139,28 @@ def test_the_command(run: Run, programs: Path) -> None:
     assert "initial" in ddisp("file", "list", number)
     ddisp("project", "cancel", number)
     assert "cancelled" in ddisp("project", "show", number)
+
+
+def test_the_five_minutes_of_the_page(programs: Path, tmp_path: Path) -> None:
+    """As they stand in docs/dispatch.md, but for what is installed already, and where it listens."""
+    page = (ROOT / "docs" / "dispatch.md").read_text("utf-8")
+    section = page.split("## Five minutes\n")[1].split("\n## ")[0]
+    lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
+    assert lines[0].startswith("pip install ")
+    assert lines[1].startswith("glockd ")
+    port = str(free_port())
+    ready = f"until curl -sf http://localhost:{port}/data/version; do sleep 0.1; done >&2"
+    script = "\n".join([lines[1], ready, *lines[2:], "kill %1", "wait"])
+    script = script.replace("8088", port).replace("/tmp/projects", str(tmp_path / "projects"))
+    path = f"{programs}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    result = subprocess.run(
+        ["bash", "-euc", script],
+        env={"PATH": path, "HOME": str(tmp_path), "GLOCKD_PORT": "0", "GLOCKD_WS": "0"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "working on a\nworking on b\n"
