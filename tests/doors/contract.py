@@ -78,9 +78,21 @@ class Adapter(Protocol):
 
 
 class Observer:
-    """Who looks on, in the line language."""
+    """Who looks on, in the line language.
 
-    def __init__(self, daemon: Glockd) -> None:
+    Args:
+        namespace: that the door's holds are in.
+        called: what a name of the tests is called there.
+    """
+
+    def __init__(
+        self,
+        daemon: Glockd,
+        namespace: str = "exclusive",
+        called: Callable[[str], str] = str,
+    ) -> None:
+        self.namespace = namespace
+        self.called = called
         self.client: StreamClient = daemon.stream("unix")
         self.secret(daemon)
 
@@ -99,8 +111,19 @@ class Observer:
 
     def table(self, name: str) -> dict[str, Any]:
         """Who holds `name` and who waits for it."""
-        found: dict[str, Any] = self.asks(f"explain {name}")["exclusive"]
+        nothing: dict[str, Any] = {"holders": [], "waiters": []}
+        found: dict[str, Any] = self.asks(f"explain {self.called(name)}").get(self.namespace, nothing)
         return found
+
+    def history(self, name: str) -> list[str]:
+        """What happened to `name`."""
+        return [event["event"] for event in self.asks(f"history {self.called(name)}")]
+
+    def orphans(self, name: str) -> int:
+        """How many holds, of `name` at least, have ended with their session."""
+        if self.namespace == "items":
+            return int(self.asks(f"pool {self.called(name)}")["orphaned"])
+        return self.counters()["orphans"]
 
     def sees_waiters(self, name: str, number: int) -> None:
         """Wait until so many stand in line."""
@@ -130,6 +153,9 @@ class Contract:
     """The promises. A door's class sets `adapters`."""
 
     adapters: ClassVar[tuple[Adapter, ...]]
+    namespace: ClassVar[str] = "exclusive"
+    # What lets a session have two, and what is counted then.
+    limit: ClassVar[tuple[str, str]] = ("-max-session-locks=2", "locks=1")
 
     @pytest.fixture
     def daemon(self, adapter: Adapter, pool: Pool) -> Glockd:
@@ -142,10 +168,14 @@ class Contract:
         return lambda *flags: glockd(*adapter.flags, *flags)
 
     @pytest.fixture
-    def observer(self, daemon: Glockd) -> Iterator[Observer]:
-        observer = Observer(daemon)
+    def observer(self, adapter: Adapter, daemon: Glockd) -> Iterator[Observer]:
+        observer = self.looks_on(adapter, daemon)
         yield observer
         observer.closes()
+
+    def looks_on(self, adapter: Adapter, daemon: Glockd) -> Observer:
+        """Somebody who looks at the door's holds."""
+        return Observer(daemon, self.namespace, getattr(adapter, "called", str))
 
     @pytest.fixture
     def name(self, request: pytest.FixtureRequest) -> str:
@@ -168,13 +198,13 @@ class Contract:
         self, adapter: Adapter, daemon: Glockd, observer: Observer, name: str
     ) -> None:
         alice, bob = adapter.opens(daemon), adapter.opens(daemon)
-        before = observer.counters()["orphans"]
+        before = observer.orphans(name)
         assert alice.takes(name.encode())
         bob.waits(name.encode())
         observer.sees_waiters(name, 1)
         alice.vanishes()
         assert bob.hears()
-        assert observer.counters()["orphans"] == before + 1
+        assert observer.orphans(name) == before + 1
         bob.vanishes()
         observer.sees_holders(name, 0)
 
@@ -261,8 +291,7 @@ class Contract:
         bob.waits(name.encode())
         assert bob.hears()
         assert not alice.gives(name.encode())
-        kinds = [event["event"] for event in observer.asks(f"history {name}")]
-        assert kinds == ["granted", "expired", "granted"]
+        assert observer.history(name) == ["granted", "expired", "granted"]
         alice.vanishes()
         bob.vanishes()
 
@@ -278,21 +307,21 @@ class Contract:
         address = observer.table(name)["holders"][0]["address"]
         observer.client.says(f"kick {address}").hears(f"1 Kicked: {address}")
         assert bob.hears()
-        kinds = [event["event"] for event in observer.asks(f"history {name}")]
-        assert kinds == ["granted", "kicked", "granted"]
+        assert observer.history(name) == ["granted", "kicked", "granted"]
         alice.vanishes()
         bob.vanishes()
 
     def test_limits_answer_and_count(self, adapter: Adapter, starts: Start) -> None:
-        daemon = starts("-max-session-locks=2", "-max-lock-waiters=1")
-        observer = Observer(daemon)
+        option, counted = self.limit
+        daemon = starts(option, "-max-lock-waiters=1")
+        observer = self.looks_on(adapter, daemon)
         alice, bob, carol = (adapter.opens(daemon) for _ in range(3))
         assert [alice.takes(name) for name in (b"a", b"b", b"c")] == [True, True, False]
         bob.waits(b"a")
         observer.sees_waiters("a", 1)
         carol.waits(b"a")
         assert not carol.hears()
-        daemon.logs("refused", "locks=1")
+        daemon.logs("refused", counted)
         daemon.logs("refused", "waiters=1")
         alice.vanishes()
         assert bob.hears()
@@ -314,7 +343,7 @@ class Contract:
 
     def test_a_daemon_that_is_told_to_stop_ends_every_session(self, adapter: Adapter, starts: Start) -> None:
         daemon = starts()
-        observer = Observer(daemon)
+        observer = self.looks_on(adapter, daemon)
         alice, bob = adapter.opens(daemon), adapter.opens(daemon)
         assert alice.takes(b"job")
         bob.waits(b"job")

@@ -52,4 +52,35 @@ class LineAdapter:
         return party
 
 
+class Worker(LineParty):
+    """One connection that takes items of work lists: each name is a list with one item."""
+
+    def takes(self, name: bytes, lease: float | None = None) -> bool:
+        self.asks(b"put %b item" % name)  # it may be there
+        taken = self.asks_for_item(b"take 0 " + name)
+        return taken and (lease is None or self.asks(b"keep %g %b item" % (lease, name)))
+
+    def asks_for_item(self, line: bytes) -> bool:
+        """Say a line; whether there is an item."""
+        return self.client.says(line).hears_a_line()[:1] != b"0"
+
+    def waits(self, name: bytes, seconds: float | None = None) -> None:
+        self.client.says(b"take inf " + name if seconds is None else b"take %g " % seconds + name)
+
+    def hears(self) -> bool:
+        return self.client.hears_a_line()[:1] != b"0"
+
+    def gives(self, name: bytes) -> bool:
+        return self.asks(b"give %b item" % name)
+
+
+@dataclass(frozen=True)
+class WorkAdapter(LineAdapter):
+    """Work lists on one transport."""
+
+    def opens(self, daemon: Glockd, secret: str | None = None) -> Worker:
+        return Worker(super().opens(daemon, secret).client)
+
+
+WORK_ADAPTERS = tuple(WorkAdapter(transport) for transport in ("tcp", "unix", "websocket"))
 ADAPTERS = tuple(LineAdapter(transport) for transport in ("tcp", "unix", "websocket"))
