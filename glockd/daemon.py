@@ -160,6 +160,8 @@ class Daemon:
         await self._stop()
         if pid_file is not None:
             pid_file.remove()
+        # The loop gives its signals back when it is closed: another one would end the process then, and not well.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         self._log.info("stopped")
 
     def _expose(self, config: Config, secrets_of: Mapping[str, tuple[bytes, ...]]) -> None:

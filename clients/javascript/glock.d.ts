@@ -17,7 +17,15 @@
  * - `refused`: another reason, which the message tells.
  */
 export type Code =
-  'busy' | 'timeout' | 'deadlock' | 'not held' | 'lost' | 'closed' | 'bad name' | 'not authorised' | 'refused';
+  | 'busy'
+  | 'timeout'
+  | 'deadlock'
+  | 'not held'
+  | 'lost'
+  | 'closed'
+  | 'bad name'
+  | 'not authorised'
+  | 'refused';
 
 export class GlockError extends Error {
   constructor(code: Code, message: string, options?: ErrorOptions);

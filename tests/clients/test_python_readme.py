@@ -24,7 +24,7 @@ SAYS = {
         "done",
         "'nightly-report' was not free within 0.1 s",
     ],
-    "from glock import Client\n": ["page 1 attempt 1", "0"],
+    "from glock import Client\n": ["mine: page 1 at attempt 1", "0"],
     "import asyncio": [r"mine, fencing token \d+", r"\[Holder\(name='seats', who='127.*'\)\]"],
     "glock run": [r"token \d+", r"[\w.-]+", "nightly-report", r"Nobody holds it now\."],
 }

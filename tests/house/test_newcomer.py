@@ -30,7 +30,7 @@ def test_readmes_and_tutorial_do_what_they_say(newcomer: Newcomer) -> None:
     assert newcomer.plays("README.md") > 10
     assert newcomer.plays("docs/tutorial.md") > 20
     assert {language: newcomer.learns(language) for language in PROJECTS} == dict.fromkeys(PROJECTS, 2) | {
-        "python": 3
+        "python": 4
     }
 
 

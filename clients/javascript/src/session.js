@@ -304,7 +304,7 @@ export class Session {
   /** All locks of a table, page by page. */
   async [locksOf](table) {
     const locks = new Map(); // places move meanwhile, so that one may come twice
-    for (let from = 0; from !== null;) {
+    for (let from = 0; from !== null; ) {
       const page = await this.find(table, { from });
       for (const lock of page.entries) {
         locks.set(lock.name, lock);
