@@ -142,7 +142,7 @@ class Routes:
         body = await self._read(ask.body)
         files = specs.files_of(body)
         project = specs.new_project(next(self._projects.numbers), user.name, body, self._desk.moment())
-        return await self._add(project, files)
+        return await self._add(project, specs.drained(files))
 
     async def _copy(self, ask: Ask, given: Arguments) -> Answer:
         user = self._identify(ask)

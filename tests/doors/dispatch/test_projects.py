@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from glockd.doors.dispatch import specs
 from glockd.doors.dispatch.refusal import Refusal
 from tests.support.dispatch import WALL, Shop
 
@@ -198,3 +199,9 @@ def test_counts_are_those_of_the_handles(shop: Shop) -> None:
     shop.releases(project, "a")
     shop.releases(project, "b", failed=True, retry=False)
     assert shop.projects.counts(project) == {"initial": 1, "reserved": 1, "done": 1, "failed": 1}
+
+
+def test_a_list_is_empty_when_it_is_drained_and_shorter_all_the_while() -> None:
+    """So that nobody waits until 100,000 files are freed at once."""
+    given = list("abc")
+    assert [(one, len(given)) for one in specs.drained(given)] == [("a", 2), ("b", 1), ("c", 0)]
