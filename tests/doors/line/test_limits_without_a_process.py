@@ -24,6 +24,15 @@ def test_a_name_of_the_longest_length_is_not_too_long() -> None:
     assert daemon.policy.refused == {"names": 3}
 
 
+def test_neither_a_pool_nor_an_item_is_put_with_a_name_too_long() -> None:
+    daemon, alice, _ = with_limits(max_name=5)
+    alice.says("put 12345 12345").hears("1 Item Put Success: 12345")
+    assert alice.says("put 123456 1").hears_a_line() == b"0 Name Too Long: 12345\n"
+    assert alice.says("put 1 123456").hears_a_line() == b"0 Name Too Long: 12345\n"
+    assert daemon.policy.refused == {"names": 2}
+    assert len(daemon.state.items) == 1
+
+
 def test_every_hold_counts_against_the_limit_of_all() -> None:
     daemon, alice, bob = with_limits(max_locks=4)
     for client in (alice, bob):

@@ -68,16 +68,26 @@ _BARE: dict[bytes, Handler] = {
     **{b"help " + word: help.one_verb for word in VERBS if word != b"me"},
 }
 
-# Verbs that keep a name, and how many words come before it.
-KEEPERS = {b"g": 0, b"sg": 0, b"iam": 0, b"wait": 1, b"read": 1, b"share": 2, b"put": 1, b"take": 1}
+# Verbs that keep names, and how many words come before the first and before the last of them.
+KEEPERS = {
+    b"g": (0, 0),
+    b"sg": (0, 0),
+    b"iam": (0, 0),
+    b"wait": (1, 1),
+    b"read": (1, 1),
+    b"share": (2, 2),
+    b"put": (0, 1),
+    b"take": (1, 1),
+}
 
 
-def _careful(handler: Handler, words: int) -> Handler:
+def _careful(handler: Handler, first: int, last: int) -> Handler:
     def check(talk: Conversation, argument: bytes, now: float) -> bytes | None:
-        if len(argument) > talk.policy.config.max_name:
-            name = argument.split(b" ", words)[-1]
-            if len(name) > talk.policy.config.max_name:
-                return talk.name_too_long(name)
+        longest = talk.policy.config.max_name
+        if len(argument) > longest:
+            for name in argument.split(b" ", last)[first:]:
+                if len(name) > longest:
+                    return talk.name_too_long(name)
         return handler(talk, argument, now)
 
     return check
@@ -107,7 +117,7 @@ class Vocabulary:
         self.open = numbered(named)
         # In force where the length of names is limited.
         self.careful = numbered(
-            named | {word: _careful(named[word], words) for word, words in KEEPERS.items()}
+            named | {word: _careful(named[word], *spans) for word, spans in KEEPERS.items()}
         )
         # In force until a client has proved that it may talk to this daemon.
         self.unauthorised = numbered(dict.fromkeys(named, extensions.refuse) | {b"auth": extensions.auth})
