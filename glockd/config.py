@@ -27,7 +27,7 @@ class StartError(Exception):
 
 
 # The kinds of IP sockets, each by the name that other options and a service manager know it by.
-SOCKETS = ("tcp", "ws", "http", "ldlm", "ldlm-rest", "dispatch")
+SOCKETS = ("tcp", "ws", "http", "ldlm", "ldlm-rest", "dispatch", "windows")
 
 UNLIMITED = 1 << 29  # more than fits into memory; compares faster than infinity
 MAX_HISTORY = 10_000_000  # some GB
@@ -312,6 +312,13 @@ class Config:
         "SECONDS",
         within=(0, 600),
         reloads=True,
+    )
+    windows: str = option("", "where pScheduler's clients are served; empty: nowhere", "HOST:PORT")
+    windows_horizon_seconds: int = option(
+        DAY, "how far ahead windows are booked", "SECONDS", within=(60, 366 * DAY), reloads=True
+    )
+    windows_keep_seconds: int = option(
+        2 * DAY, "how long to know of windows that are over", "SECONDS", within=(60, 366 * DAY), reloads=True
     )
     log_format: str = option(
         "console", "how log lines look: console or json", "FORMAT", reloads=True, choices=("console", "json")

@@ -27,6 +27,7 @@ ALPN: dict[str, Sequence[str]] = {
     "ldlm": ("h2",),
     "ldlm-rest": ("http/1.1",),
     "dispatch": ("http/1.1",),
+    "windows": ("http/1.1",),
 }
 
 
@@ -176,13 +177,11 @@ class Listening:
         for kind, sock in bound:
             door = next((one for one in OPTIONAL if kind in one.switches), None)
             knows = config.tls_client_ca and kind in config.tls_sockets & config.tls_client_ca_sockets
-            if door is None or secrets_of[door.secrets] or knows:
+            if door is None or knows or (door.secrets and secrets_of[door.secrets]):
                 continue
             if not ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
-                said = (
-                    f"-{kind}: {_name(sock)} lets in everybody who reaches it: "
-                    f"see -{flag(door.secrets)} and -tls-client-ca"
-                )
+                ways = f"-{flag(door.secrets)} and -tls-client-ca" if door.secrets else "-tls-client-ca"
+                said = f"-{kind}: {_name(sock)} lets in everybody who reaches it: see {ways}"
                 yield said, door.only_at_home
 
     def close(self, *, but: str = "") -> None:

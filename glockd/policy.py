@@ -28,6 +28,7 @@ Reason: TypeAlias = Literal[
     "locks",
     "waiters",
     "items",
+    "windows",
     "names",
     "auth",
     "tls",

@@ -7,7 +7,7 @@ Nothing is awaited between look and take.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from glockd.core.deadlines import NEVER
@@ -66,6 +66,9 @@ class Talk(Protocol):
 
     def behind_records(self, reply: bytes) -> bytes | None:
         """Give `reply` once all that it tells is on record; at once if there are no records."""
+
+    def recite(self, pieces: Iterator[bytes]) -> bytes | None:
+        """Give a reply that may be very long, others having their turn between its pieces."""
 
     def wait_for(self, promise: Promise, otherwise: bytes) -> bytes | None:
         """Give the reply that comes later; or `otherwise`, if the client does not wait so long."""

@@ -29,6 +29,9 @@ class Ear:
     def granted(self, event: Granted) -> None:
         self.heard.append("granted")
 
+    def hear(self, line: bytes) -> None:
+        """Another language is spoken here."""
+
     def timed_out(self, waiter: Waiter) -> None:
         self.heard.append("timed out")
 

@@ -162,6 +162,9 @@ class Listener(Protocol):
     def lost(self, hold: Hold, why: str) -> None:
         """A hold has ended without the session's doing: expired."""
 
+    def hear(self, line: bytes) -> None:
+        """A door has a line for it that it has not asked for; of use to who speaks the line language."""
+
     def end(self, how: str) -> None:
         """The session is to end (kicked, lapsed, shutdown): answer what is due, then part."""
 

@@ -57,7 +57,7 @@ class Optional(NamedTuple):
     module: str  # that has its class
     kind: str  # that class
     extra: str  # what it needs beyond the base, as pip knows it
-    secrets: str  # the option that names the file of its secrets
+    secrets: str  # the option that names the file of its secrets; empty: it has none
     only_at_home: bool = False  # whether it is refused to listen beyond loopback without any
 
     def is_wanted(self, config: Config, kinds: Iterable[str]) -> bool:
@@ -103,4 +103,5 @@ OPTIONAL = (
         "dispatch_secret_file",
         only_at_home=True,
     ),
+    Optional("windows", ("windows",), "glockd.doors.windows.door", "WindowsDoor", "windows", ""),
 )

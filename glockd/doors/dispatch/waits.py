@@ -102,6 +102,9 @@ class Keeper:
         """A waiter's turn has come."""
         self._desk.granted(event)
 
+    def hear(self, line: bytes) -> None:
+        """Another language is spoken here."""
+
     def timed_out(self, waiter: Waiter) -> None:
         """A waiter's time was up."""
         turn = self._desk.turns.pop(waiter, None)
@@ -136,6 +139,9 @@ class Idle:
 
     def granted(self, event: Granted) -> None:
         """A project waits for nothing."""
+
+    def hear(self, line: bytes) -> None:
+        """Another language is spoken here."""
 
     def timed_out(self, waiter: Waiter) -> None:
         """A project waits for nothing."""

@@ -112,6 +112,9 @@ class Keeper:
             # Nobody waits for it any more, and nothing may be booked on who is gone.
             self.desk.drop(event.hold, ORPHANED, self.how)
 
+    def hear(self, line: bytes) -> None:
+        """Another language is spoken here."""
+
     def timed_out(self, waiter: Waiter) -> None:
         """A waiter's time was up."""
         wait = self.waits.pop(waiter, None)

@@ -77,6 +77,11 @@ class Connection(Peer):
         if self.session is not None and self.talk is not None and self.talk.notify:
             self.announce(lost(hold, why))
 
+    def hear(self, line: bytes) -> None:
+        """Tell the client, if it wants to know such things."""
+        if self.session is not None and self.talk is not None and self.talk.notify:
+            self.announce(line)
+
     def end(self, how: str) -> None:
         """Tell the client of what it loses by it, if it wants to know, and hang up."""
         if self.session is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from glockd.doors.line.wire import commands, extensions, help, items, listings
+from glockd.doors.line.wire import commands, extensions, help, items, listings, windows
 from glockd.doors.line.wire.language import VERBS
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ _NAMED: dict[bytes, Handler] = {
     b"give": items.give,
     b"keep": items.keep,
     b"pool": items.counts,
+    b"book": windows.book,
+    b"sbook": windows.shared_book,
+    b"bookings": windows.bookings,
+    b"unbook": windows.unbook,
     b"explain": extensions.explain,
     b"history": extensions.history,
     b"find": listings.find,
@@ -78,6 +82,8 @@ KEEPERS = {
     b"share": (2, 2),
     b"put": (0, 1),
     b"take": (1, 1),
+    b"book": (3, 3),
+    b"sbook": (3, 3),
 }
 
 

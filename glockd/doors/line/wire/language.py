@@ -258,6 +258,25 @@ VERBS = {
             "how many items of one pool or of all are free, held and done, as JSON",
             (b"1 {json}", b"COUNT [json]"),
         ),
+        Verb(
+            b"book",
+            "book START LENGTH SLIP NAME",
+            "have a name for LENGTH seconds from START on, or up to SLIP later",
+            (b"ID Booked BEGIN END: NAME", b"0 Not Booked: NAME"),
+        ),
+        Verb(
+            b"sbook",
+            "sbook START LENGTH SLIP NAME",
+            "the same, beside others who share it",
+            (b"ID Shared Booked BEGIN END: NAME", b"0 Not Booked: NAME"),
+        ),
+        Verb(b"bookings", "bookings [NAME]", "windows that are on or to come, as JSON", (b"COUNT [json]",)),
+        Verb(
+            b"unbook",
+            "unbook ID",
+            "give my window back, or end it now",
+            (b"1 Unbooked: ID", b"0 Unbook Failure: ID"),
+        ),
         Verb(b"explain", "explain NAME", "who holds it and who waits for it, as JSON", (b"1 {json}",)),
         Verb(
             b"history", "history [NAME]", "latest events of one lock or of all, as JSON", (b"COUNT [json]",)
