@@ -1,6 +1,7 @@
 """Case files: JSON with sets of options a daemon is started with (`servers`) and conversations (`cases`).
 
-Instead of sets of options a file may say what every daemon is to know (`fixtures`): its one set has just that.
+Instead of sets of options a file may say what every daemon is to know (`fixtures`): its one set has just that. One
+that says neither wants a daemon as it is. Where a case does not say of which kind it is, it says where it was `seen`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from .values import Json
 
 KINDS = ("wire", "quirk", "defect", "ours")
 
+
+# Where a case was seen, and of which kind that makes it.
+SEEN = {"ran": "wire", "src": "wire", "ours": "ours"}
 
 DEFAULT = "default"  # the set of options where a file has one only
 
@@ -34,6 +38,7 @@ class Case:
         profile: the name of the options that the daemon must have.
         alone: it ends and starts the daemon, so it gets one of its own.
         instead: for a defect, what is right.
+        slot: what tells it from the others of its file; for those who share something, each its part of it.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Case:
     alone: bool
     instead: str
     steps: list[Json]
+    slot: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,12 @@ def read(path: Path) -> CaseFile:
         if "fixtures" in data:
             profiles = {DEFAULT: {"fixtures": dict(data["fixtures"])}}
             cases = [_case(entry["name"], entry.get("about", ""), DEFAULT, entry) for entry in data["cases"]]
+        elif "servers" not in data:
+            profiles = {DEFAULT: {}}
+            cases = [
+                _case(entry["id"], entry.get("title", ""), DEFAULT, {"slot": number} | entry)
+                for number, entry in enumerate(data["cases"])
+            ]
         else:
             profiles = {str(name): dict(options) for name, options in data["servers"].items()}
             cases = [
@@ -85,11 +97,12 @@ def _case(name: str, title: str, profile: str, entry: Mapping[str, Json]) -> Cas
     case = Case(
         name=name,
         title=title,
-        kind=entry["kind"],
+        kind=entry["kind"] if "kind" in entry else SEEN.get(entry["seen"], ""),
         profile=profile,
-        alone=entry.get("own_server", False),
+        alone=entry.get("own_server", False) or entry.get("alone", False),
         instead=entry.get("instead", ""),
         steps=entry["steps"],
+        slot=int(entry.get("slot", 0)),
     )
     if case.kind not in KINDS:
         raise ValueError(f"case {case.name}: {case.kind!r} is none of {', '.join(KINDS)}")

@@ -17,7 +17,7 @@ from .files import Case
 from .outcome import Skipped
 from .values import Json
 
-LANGUAGES = ("dispatch", "ldlm")
+LANGUAGES = ("dispatch", "ldlm", "windows")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ FACES = (
     Face("ldlm", "-ldlm", "LDLM's gRPC"),
     Face("ldlm", "-ldlm-rest", "LDLM's REST"),
     Face("dispatch", "-dispatch", "Data Dispatcher's HTTP API"),
+    Face("windows", "-windows", "pScheduler's REST API"),
 )
 
 

@@ -425,6 +425,7 @@ def test_arrows_move_along_the_list_wherever_the_focus_is(glockd: Spawner, visit
 def test_the_verbs_in_force_are_offered_and_no_other_word(glockd: Spawner, visit: Visitor) -> None:
     page = live(visit(glockd("-dump=false", "-registry=false"), "#terminal"))
     off = {b"d", b"sd", b"dump", b"who", b"iam", b"pool", b"explain", b"history", b"find", b"kick", b"auth"}
+    off |= {b"book", b"sbook", b"bookings", b"unbook"}
     wanted = [verb.syntax for verb in VERBS.values() if verb.word not in off]
     expect(page.locator("#words code")).to_have_text(wanted)
 

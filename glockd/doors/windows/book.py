@@ -134,9 +134,6 @@ class Bookings:
         """Make the runs of a task whose time to be made has come, `most` at the most; the next ones are due later."""
         made: list[Run] = []
         while task.enabled:
-            if len(made) == most:
-                self._expect(task, floor(now))
-                break
             wanted = self._wanted(task, now)
             if wanted is None:
                 self._consider(task, now)
@@ -147,6 +144,9 @@ class Bookings:
                 break
             if task.pending >= MOST_AHEAD or len(self.runs) >= MOST_RUNS:
                 self._expect(task, floor(now) + STRAGGLE)
+                break
+            if len(made) == most:
+                self._expect(task, floor(now))
                 break
             made.append(self._make(task, wanted, now))
         return made

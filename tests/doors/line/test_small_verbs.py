@@ -14,7 +14,8 @@ from tests.support.locks import explained, holders
 OLD = ["g", "r", "i", "sg", "sr", "si", "d", "sd", "dump", "iam", "me", "who", "q"]
 NEW = [
     *("wait", "read", "share", "cancel", "lease", "token", "check"),
-    *("put", "take", "done", "fail", "give", "keep", "pool", "explain"),
+    *("put", "take", "done", "fail", "give", "keep", "pool"),
+    *("book", "sbook", "bookings", "unbook", "explain"),
     *("history", "find", "notify", "alive", "kick", "bound", "ping", "version", "help", "quit", "auth"),
 ]
 
@@ -38,6 +39,10 @@ def test_bound_tells_what_the_operator_set(daemon: Daemon) -> None:
     daemon.client().says("bound").hears("17 Dead Peer Seconds")
 
 
+# Those that are a door's, which is not there unless an option says where.
+AT_A_DOOR = ["book", "sbook", "bookings", "unbook"]
+
+
 def verbs_in_force(daemon: Daemon, transport: str | None = None) -> list[str]:
     line = daemon.client(transport).says("help").hears_a_line().decode()
     number, rest = line.split(" ", 1)
@@ -48,19 +53,21 @@ def verbs_in_force(daemon: Daemon, transport: str | None = None) -> list[str]:
 
 
 def test_help_names_the_verbs_in_force(daemon: Daemon) -> None:
-    assert verbs_in_force(daemon) == [verb for verb in OLD + NEW if verb not in ("history", "kick")]
+    assert verbs_in_force(daemon) == [
+        verb for verb in OLD + NEW if verb not in ("history", "kick", *AT_A_DOOR)
+    ]
 
 
 @pytest.mark.flags("-history=10", "-admin")
 def test_help_names_what_is_switched_on(daemon: Daemon) -> None:
-    assert verbs_in_force(daemon, "unix") == OLD + NEW
+    assert verbs_in_force(daemon, "unix") == [verb for verb in OLD + NEW if verb not in AT_A_DOOR]
     if daemon.transport in ("tcp", "websocket"):
         assert "kick" not in verbs_in_force(daemon)
 
 
 @pytest.mark.flags("-dump=false", "-registry=false", "-history=10")
 def test_help_leaves_out_what_is_switched_off(daemon: Daemon) -> None:
-    off = {"d", "sd", "dump", "who", "iam", "pool", "explain", "history", "find", "kick"}
+    off = {"d", "sd", "dump", "who", "iam", "pool", "explain", "history", "find", "kick", *AT_A_DOOR}
     assert verbs_in_force(daemon) == [verb for verb in OLD + NEW if verb not in off]
 
 
@@ -76,7 +83,7 @@ def test_help_all_gives_a_line_a_verb_in_force(daemon: Daemon) -> None:
     alice = daemon.client()
     told = hears_lines(alice.says("help all"), len(words))
     assert [line.split(" ")[0] for line in told] == words
-    assert "wait SECONDS NAME            take an exclusive lock, standing in line for up to SECONDS" in told
+    assert "wait SECONDS NAME             take an exclusive lock, standing in line for up to SECONDS" in told
     daemon.counts(command_help=2, invalid_commands=0)
 
 

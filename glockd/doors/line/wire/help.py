@@ -9,6 +9,8 @@ from glockd.doors.line.wire.language import HINT, LF, VERBS
 if TYPE_CHECKING:
     from glockd.doors.line.wire.conversation import Conversation
 
+BOOKINGS = {b"book", b"sbook", b"bookings", b"unbook"}
+
 # The longest syntax, and two blanks behind it.
 _WIDTH = max(len(verb.syntax) for verb in VERBS.values()) + 2
 
@@ -42,7 +44,9 @@ def _in_force(talk: Conversation) -> list[bytes]:
     config = talk.policy.config
     out_of_force: set[bytes] = set()
     if not config.dump:
-        out_of_force |= {b"d", b"sd", b"dump", b"who", b"pool", b"explain", b"history", b"find"}
+        out_of_force |= {b"d", b"sd", b"dump", b"who", b"pool", b"bookings", b"explain", b"history", b"find"}
+    # They are their door's, and there is none unless an option says where.
+    out_of_force |= BOOKINGS - talk.vocabulary.elsewhere.keys()
     if not config.registry:
         out_of_force |= {b"iam", b"who"}
     if not config.history:

@@ -41,9 +41,11 @@ def history(records: Sequence[Record], wall_offset: float) -> bytes:
 
 
 def mode(subject: Hold | Waiter) -> str:
-    """How a lock is held or wanted: write, read, shared, or unit for one of several units."""
+    """How a lock is held or wanted: write, read, shared, exclusive for a window, or unit for one of several units."""
     if subject.table.kind == "shared":
         return "shared"
+    if subject.table.kind == "windows":
+        return "exclusive" if subject.weight == WHOLE else "shared"
     if subject.weight == WHOLE:
         return "write"
     # A reader's key is the reader; who takes units of a pool or of a sized lock has them under keys of their own.
