@@ -9,10 +9,12 @@ whatever it left has gone before the next begins, and `daemon.counts` counts fro
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from hypothesis import HealthCheck, settings
 from tests.doors.contract import parametrize_adapters
 from tests.support.conversations import ConversationDaemon
 from tests.support.daemons import Daemon, Pool, ProcessDaemon, Views
+from tests.support.networks import FarHost
 from tests.support.process import Spawner
 
 TRANSPORTS = ("tcp", "unix", "websocket", "conversation")
@@ -143,3 +146,38 @@ def need() -> Callable[[str, str | None], str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def far_host(need: Callable[[str, str | None], str]) -> Iterator[FarHost]:
+    need("ip", "iproute2")
+    try:
+        host = FarHost()
+    except (subprocess.CalledProcessError, PermissionError) as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no network namespaces here: {getattr(error, 'stderr', error)}")
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def fake_time(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """Environment in which the wall clock is what the file says (libfaketime), and monotonic time is left alone."""
+    found = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not found:
+        message = "libfaketime is not installed (package faketime)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+
+    def environment(offset: str) -> dict[str, str]:
+        (tmp_path / "faketimerc").write_text(offset)
+        return {
+            "LD_PRELOAD": found[0],
+            "FAKETIME_TIMESTAMP_FILE": str(tmp_path / "faketimerc"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    return environment

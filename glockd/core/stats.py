@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 TRANSPORTS = ("tcp", "unix", "websocket")
 
@@ -78,13 +78,15 @@ class Stats:
         verbs: the words of all commands.
     """
 
-    __slots__ = ("_verbs", "invalid_commands", "lag", "traffic", "uses")
+    __slots__ = ("_verbs", "invalid_commands", "lag", "traffic", "uses", "windows")
 
     def __init__(self, verbs: Iterable[bytes]) -> None:
         self._verbs = tuple(verbs)
         self.uses = [0] * len(self._verbs)  # by the verb's place; a list is the fastest to count in
         self.invalid_commands = 0
         self.traffic = {transport: Traffic() for transport in TRANSPORTS}
+        # How many windows are to come, and how many were ever missed; None without their door.
+        self.windows: Callable[[], tuple[int, int]] | None = None
         self.lag = Durations()  # how late the event loop came to a timer
 
     @property

@@ -89,6 +89,7 @@ class Metrics:
         yield from self._commands()
         yield from self._connections()
         yield from self._tables()
+        yield from self._windows()
         yield from self._durations()
         yield from self._records()
         yield from self._process()
@@ -161,6 +162,13 @@ class Metrics:
             waits.add_metric((table.kind, "timed_out"), table.stats.timed_out)
             waits.add_metric((table.kind, "cancelled"), table.stats.cancelled)
         yield waits
+
+    def _windows(self) -> Iterator[Metric]:
+        if self._state.stats.windows is None:
+            return
+        pending, missed = self._state.stats.windows()
+        yield _gauge("windows_pending", "Runs of windows that have not begun.", pending)
+        yield _counter("windows_missed", "Runs of windows that could not begin in time.", missed)
 
     def _durations(self) -> Iterator[Metric]:
         state = self._state

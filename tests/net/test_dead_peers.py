@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import struct
-import subprocess
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
@@ -19,19 +16,6 @@ from tests.support.networks import FarHost
 from tests.support.process import Glockd, Spawner
 
 BOUND = 5  # seconds, the least there is
-
-
-@pytest.fixture
-def far_host(need: Callable[[str, str | None], str]) -> Iterator[FarHost]:
-    need("ip", "iproute2")
-    try:
-        host = FarHost()
-    except (subprocess.CalledProcessError, PermissionError) as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no network namespaces here: {getattr(error, 'stderr', error)}")
-    yield host
-    host.close()
 
 
 class ReachableGlockd(Glockd):

@@ -92,10 +92,13 @@ def to_spec(test: str, arguments: Any) -> dict[str, Any]:
         Asked: they mean none.
     """
     words = _words(arguments)
+    parser = _parser(test)
     try:
-        given, rest = _parser(test).parse_args(words)
+        given, rest = parser.parse_args(words)
     except OptionValueError as error:
-        raise Asked(str(error)) from error
+        raise Asked(str(error)) from None
+    finally:
+        parser.destroy()  # it goes round in circles
     if rest:
         raise Asked(f"Unusable arguments: {' '.join(rest)}")
     spec: dict[str, Any] = {"schema": 1}

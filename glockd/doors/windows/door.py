@@ -9,6 +9,7 @@ from glockd.config import StartError
 from glockd.core.stats import Traffic
 from glockd.doors.windows.desk import Desk
 from glockd.doors.windows.routes import RouteTable
+from glockd.doors.windows.states import PENDING
 from glockd.doors.windows.task import DOOR
 from glockd.doors.windows.verbs import Verbs
 from glockd.net.exchange import Ask
@@ -46,6 +47,8 @@ class WindowsDoor:
         self._records = _records(book)
         self._desk = Desk(service, self._records)
         self.verbs: Mapping[bytes, Handler] = Verbs(self._desk).verbs
+        bookings = self._desk.book
+        service.state.stats.windows = lambda: (bookings.states[PENDING], bookings.missed)
         scheme = "https" if config.tls_cert and DOOR in config.tls_sockets else "http"
         self._traffic = service.state.stats.traffic.setdefault(DOOR, Traffic())
         routes = RouteTable(self._desk, scheme)

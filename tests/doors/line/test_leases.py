@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -247,28 +245,6 @@ def test_the_renewals_of_many_clients_are_read_first(glockd: Spawner) -> None:
 
 
 # A wall clock that steps
-
-
-@pytest.fixture
-def fake_time(tmp_path: Path) -> Callable[[str], dict[str, str]]:
-    """Environment in which the wall clock is what the file says (libfaketime), and monotonic time is left alone."""
-    found = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-    if not found:
-        message = "libfaketime is not installed (package faketime)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-
-    def environment(offset: str) -> dict[str, str]:
-        (tmp_path / "faketimerc").write_text(offset)
-        return {
-            "LD_PRELOAD": found[0],
-            "FAKETIME_TIMESTAMP_FILE": str(tmp_path / "faketimerc"),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
-    return environment
 
 
 DAY = 86400

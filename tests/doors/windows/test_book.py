@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from glockd.doors.windows import book as limits
@@ -225,7 +227,7 @@ def test_a_slip_does_not_carry_a_window_by_verb_beyond_the_horizon(book: Booking
 # What becomes of them
 
 
-def begun(book: Bookings, **plan: int) -> Run:
+def begun(book: Bookings, **plan: Any) -> Run:
     one = task(start=AT + 100, **plan)
     made(book, one)
     (run,) = book.starting(NOW + 100, 9)
