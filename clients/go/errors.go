@@ -43,6 +43,8 @@ var refusals = []struct {
 	{"0 Item Fail Failure: ", ErrNotHeld},
 	{"0 Item Give Failure: ", ErrNotHeld},
 	{"0 Item Keep Failure: ", ErrNotHeld},
+	{"0 Not Booked: ", ErrBusy},
+	{"0 Unbook Failure: ", ErrNotHeld},
 	{"0 Not Authorised", ErrNotAuthorised},
 }
 

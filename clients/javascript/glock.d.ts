@@ -95,6 +95,37 @@ export interface Pool {
   orphaned: number;
 }
 
+/** A window that is booked. It outlives who has booked it, and a restart of the daemon. */
+export interface Booking {
+  /** Never used again. */
+  number: number;
+  name: string;
+  begin: Date;
+  end: Date;
+  shared: boolean;
+}
+
+export interface WindowOptions {
+  /** When it is to begin: a moment, or so many seconds from now. Now if absent. */
+  start?: Date | number;
+  /** By how many seconds it may be later, if it is in somebody's way. */
+  slip?: number;
+  /** Beside others that are shared. */
+  shared?: boolean;
+}
+
+/** A window as it is listed. */
+export interface Booked {
+  id: number;
+  name: string;
+  mode: 'exclusive' | 'shared';
+  start: string;
+  end: string;
+  state: 'pending' | 'running';
+  by: string;
+  task: string | null;
+}
+
 export type Listing = 'exclusive' | 'shared' | 'waited' | 'pools' | 'sessions' | 'held' | 'history';
 
 export interface Page {
@@ -178,6 +209,16 @@ export class Session {
   keep(pool: string, item: string, seconds: number): Promise<void>;
   pool(pool: string): Promise<Pool>;
   pools(): Promise<Pool[]>;
+
+  /**
+   * Book a window: the name for so many seconds. Windows have their own names, apart from those of locks. Rejects with
+   * `busy` if there is no room, or if it lies further ahead than the daemon books.
+   */
+  book(name: string, length: number, options?: WindowOptions): Promise<Booking>;
+  /** Give a window back, or end it; rejects with `not held` if it is over, or was booked from another address. */
+  unbook(booking: Booking | number): Promise<void>;
+  /** The windows of a name, or of all, that are on or to come, by their beginning. */
+  bookings(name?: string): Promise<Booked[]>;
 
   isLocked(name: string): Promise<boolean>;
   /** How many hold the counted lock. */
@@ -280,6 +321,12 @@ export class LockManager {
   ): Promise<T>;
   /** All work lists, in numbers. */
   pools(): Promise<Pool[]>;
+  /** Book a window; as `Session.book`. */
+  book(name: string, length: number, options?: WindowOptions): Promise<Booking>;
+  /** Give a window back, or end it; as `Session.unbook`. */
+  unbook(booking: Booking | number): Promise<void>;
+  /** The windows of a name, or of all, that are on or to come, by their beginning. */
+  bookings(name?: string): Promise<Booked[]>;
   /** Who holds and who waits for which lock, in the whole daemon. It asks page by page, and again about each lock with several holders or a waiter. */
   query(): Promise<{ held: LockInfo[]; pending: LockInfo[] }>;
   /**

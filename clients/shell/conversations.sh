@@ -21,14 +21,15 @@ program='
     | .conversations[]
     | "next=\(.title | @sh)", (
         .steps[]
-        | "next=; s_client= s_name= s_wait= s_limit= s_seconds= s_token= s_send= s_later= s_pool= s_item=; "
+        | "next=; s_client= s_name= s_wait= s_limit= s_seconds= s_token= s_send= s_later= s_pool= s_item= s_start= s_slip= s_shared= s_booking=; "
         + (del(.is, .until, .over, .keep, .hear) | to_entries | map("s_\(.key)=\(.value | word) ") | join(""))
         + "is=(\(.is // {} | values) \(.until // {} | values)) over=(\(.over // {} | values)) keep=(\(.keep // {} | values)) "
         + "hear=(\(.hear // [] | map(@sh) | join(" "))) until=\(has("until"))"
     )
     | . + "\u0000"'
 
-s_client="" s_do="" s_name="" s_wait="" s_limit="" s_seconds="" s_token="" s_send="" s_later="" s_pool="" s_item="" next="" until=""
+s_client="" s_do="" s_name="" s_wait="" s_limit="" s_seconds="" s_token="" s_send="" s_later="" s_pool="" s_item="" s_start="" s_slip=""
+s_shared="" s_booking="" next="" until=""
 is=() over=() keep=() hear=()
 declare -A clients started kept result marks
 
@@ -125,6 +126,31 @@ perform() {
         while IFS='=' read -r name status; do
             result[$name]=$status
         done < <(jq -r 'to_entries[] | "\(.key)=\(.value)"' <<<"$REPLY")
+        ;;
+    book)
+        local arguments=("$s_name" "$s_seconds" "${s_start:+"+$s_start"}" "${s_slip:-0}")
+        [[ -n $s_start ]] || arguments[2]=now
+        [[ $s_shared != true ]] || arguments=(-s "${arguments[@]}")
+        glock_book "${arguments[@]}"
+        outcome $?
+        result[booking]=$REPLY
+        result[begin]="\"$GLOCK_BEGIN\""
+        result[end]="\"$GLOCK_END\""
+        ;;
+    unbook)
+        glock_unbook "${kept["\"$s_booking\""]:-$s_booking}"
+        outcome $?
+        ;;
+    bookings)
+        glock_bookings "$s_name"
+        status=$?
+        if [[ $status -eq 0 ]]; then
+            result[count]=$(jq length <<<"$REPLY")
+            result[states]=$(jq -c 'map(.state)' <<<"$REPLY")
+            result[modes]=$(jq -c 'map(.mode)' <<<"$REPLY")
+        else
+            outcome $status
+        fi
         ;;
     lost_item)
         if glock_lost_item "$s_pool" "$s_item"; then

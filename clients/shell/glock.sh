@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 #
-# Client of glockd, the lock daemon, for bash 4.4 and newer. Source this file; address.sh and work.sh have to lie beside it.
+# Client of glockd, the lock daemon, for bash 4.4 and newer. Source this file; address.sh, work.sh and windows.sh have
+# to lie beside it.
 #
 #   glock_open [SERVER]                    connect to [tcp://]host[:port] or [unix://]/path; else GLOCK_SERVER, else port 9999
 #                                          here. A GLOCK_SECRET is presented.
@@ -27,6 +28,10 @@
 #   glock_keep SECONDS|inf POOL ITEM       let the daemon take it back after so long
 #   glock_work POOL SECONDS|inf|-n COMMAND...   run a command with an item; done if it ends with 0, else put back
 #   glock_lost_item POOL ITEM, glock_pool [POOL]
+#   glock_book [-s] NAME SECONDS [START [SLIP]]   a window: the name for so long from START on (now, +SECONDS, a moment in UTC), or
+#                                          up to SLIP seconds later; REPLY is its number, GLOCK_BEGIN and GLOCK_END when it is
+#   glock_unbook NUMBER                    give a window back, or end it; 1: it is over, or not mine
+#   glock_bookings [NAME]                  windows that are on or to come
 #   glock_close                            release what is held, and hang up
 #
 # All of them return 0 for yes or done, and 1 for no (not held, not locked, not the token now in force); else one of the
@@ -41,6 +46,8 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/address.sh" || return
 # shellcheck source=work.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/work.sh" || return
+# shellcheck source=windows.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/windows.sh" || return
 
 GLOCK_BUSY=75           # not to be had at once
 GLOCK_TIMED_OUT=76      # not to be had within SECONDS
@@ -773,12 +780,12 @@ _glock_line() {
 _glock_refused() {
     case $REPLY in
     [1-9]* | '0 Lock Not Locked: '* | '0 Shared Lock Not Locked: '* | '0 Lock Token Stale: '* | '0 Item Put Failure: '* | '0 []'*) return 0 ;;
-    '0 Item Take Failure: '*) return "$GLOCK_BUSY" ;;
+    '0 Item Take Failure: '* | '0 Not Booked: '*) return "$GLOCK_BUSY" ;;
     '0 Item Done Failure: '* | '0 Item Fail Failure: '* | '0 Item Give Failure: '* | '0 Item Keep Failure: '*) return 1 ;;
     '0 Lock Get Failure: '* | '0 Shared Lock Get Failure: '*) return "$GLOCK_BUSY" ;;
     '0 Lock Get Deadlock: '* | '0 Shared Lock Get Deadlock: '*) return "$GLOCK_DEADLOCK" ;;
     '0 Lock Release Failure: '* | '0 Shared Lock Release Failure: '*) return 1 ;;
-    '0 Lock Lease Failure: '* | '0 Lock Token: '*) return 1 ;;
+    '0 Lock Lease Failure: '* | '0 Lock Token: '* | '0 Unbook Failure: '*) return 1 ;;
     '0 Not Authorised'*) return "$GLOCK_NOT_AUTHORISED" ;;
     *) return "$GLOCK_REFUSED" ;;
     esac

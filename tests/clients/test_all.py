@@ -14,6 +14,7 @@ from tests.support.languages import (
     CLIENTS,
     CONVERSATIONS,
     FAILED,
+    WINDOWS,
     code_blocks,
     failing_conversations,
     passed_all,
@@ -136,10 +137,10 @@ def test_it_passes_the_shared_conversations(
 ) -> None:
     if way == "tls":
         certificate, key = authority.issue("server")
-        daemon = glockd("-tls-cert", str(certificate), "-tls-key", str(key))
+        daemon = glockd(*WINDOWS, "-tls-cert", str(certificate), "-tls-key", str(key))
         where = f"tls://127.0.0.1:{daemon.tcp[1]}?ca={authority.ca}&host=localhost"
     else:
-        where = server(glockd(), way)
+        where = server(glockd(*WINDOWS), way)
     command = (program(language, need), *language.play, where, str(CONVERSATIONS))
     assert run(*command, cwd=language.home) == passed_all()
 

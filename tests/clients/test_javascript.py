@@ -14,6 +14,7 @@ from glockd import __version__
 from tests.support.languages import (
     CLIENTS,
     CONVERSATIONS,
+    WINDOWS,
     code_blocks,
     run,
     run_own_tests,
@@ -110,7 +111,7 @@ def test_it_passes_the_shared_conversations_in_a_page(page: Page, site: str, glo
         await play(server, list, (line) => lines.push(line));
         return lines;
     }"""
-    lines = page.evaluate(play, [server(glockd(), "ws"), json.loads(CONVERSATIONS.read_text())])
+    lines = page.evaluate(play, [server(glockd(*WINDOWS), "ws"), json.loads(CONVERSATIONS.read_text())])
     assert lines == [f"{len(titles())} passed, 0 failed"]
 
 

@@ -33,7 +33,7 @@ CONVERSATIONS = json.loads(FILE.read_text("utf-8"))["conversations"]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with daemon(tmp_path_factory.mktemp("conversations")) as running:
+    with daemon(tmp_path_factory.mktemp("conversations"), "-windows", "127.0.0.1:0") as running:
         yield running
 
 
@@ -195,7 +195,10 @@ class Conversation:
             try:
                 async with asyncio.timeout(SECONDS + 5):
                     await self.step(
-                        {key: self.meant(value) if key == "token" else value for key, value in step.items()}
+                        {
+                            key: self.meant(value) if key in ("token", "booking") else value
+                            for key, value in step.items()
+                        }
                     )
             except Exception as error:
                 error.add_note(f"in step {step}")

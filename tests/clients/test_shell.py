@@ -14,6 +14,7 @@ import pytest
 from tests.support.languages import (
     CLIENTS,
     CONVERSATIONS,
+    WINDOWS,
     passed_all,
     run,
     run_own_tests,
@@ -58,7 +59,7 @@ def test_it_does_with_netcat_where_there_is_no_socat(
     for name in ("bash", "dirname", "jq", "mkfifo", "mktemp", "nc", "od", "rm", "sort"):
         (programs / name).symlink_to(need(name, None))
     monkeypatch.setitem(os.environ, "PATH", str(programs))
-    where = server(glockd(), "unix")
+    where = server(glockd(*WINDOWS), "unix")
     assert run("bash", "conversations.sh", where, str(CONVERSATIONS), cwd=HERE) == passed_all()
 
 

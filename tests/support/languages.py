@@ -14,6 +14,9 @@ from tests.support.process import Glockd, Spawner, environment
 CLIENTS = ROOT / "clients"
 CONVERSATIONS = CLIENTS / "conversations.json"
 
+# What a daemon needs besides for them.
+WINDOWS = ("-windows", "127.0.0.1:0")
+
 # Seconds for a program to end: far more than it takes, but for compilers on a busy machine.
 PATIENCE = 300.0
 

@@ -120,6 +120,16 @@ class Letter:
                 return await self.finish(verb, pool_of(step["pool"]), item_of(step["item"]), step)
             case "pool":
                 return dict(await came_of(client.pool(step["pool"])))
+            case "book":
+                return await self.book(step)
+            case "unbook":
+                done = await came_of(client.unbook(step["booking"]))
+                return {"ok": True} if done else {"ok": False, "error": "not held"}
+            case "bookings":
+                told = await came_of(client.bookings(step["name"]))
+                return {"count": len(told)} | {
+                    f"{key}s": [one[key] for one in told] for key in ("state", "mode")
+                }
             case "lost_item":
                 return {"lost": was_lost(self.items[pool_of(step["pool"]), item_of(step["item"])])}
             case "inspect":
@@ -167,6 +177,12 @@ class Letter:
             case "raw":
                 return await self.raw(step["send"].encode() + b"\n", step["hear"])
         raise AssertionError(f"unknown step {step}")
+
+    async def book(self, step: Step) -> Result:
+        options = {key: step[key] for key in ("start", "slip", "shared") if key in step}
+        booking = await came_of(self.client.book(step["name"], float(step["seconds"]), **options))
+        begin, end = (each.strftime("%Y-%m-%dT%H:%M:%SZ") for each in (booking.start, booking.end))
+        return {"ok": True, "booking": booking.number, "begin": begin, "end": end}
 
     async def take(self, step: Step) -> Result:
         item = await came_of(self.client.take(step["pool"], wait=float(step.get("wait", 0))).acquire())

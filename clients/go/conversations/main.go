@@ -32,6 +32,10 @@ type step struct {
 	Limit   int
 	Seconds any
 	Token   any
+	Start   any
+	Slip    any
+	Shared  bool
+	Booking any
 	Send    string
 	Hear    []string
 	Later   string
@@ -221,6 +225,9 @@ func (c *conversation) ask(ctx context.Context, client *client, step step) (resu
 		return plain(result{"ok": true, "count": lock.Holders()}), nil
 	case "put", "take", "done", "fail", "give", "keep", "pool", "lost_item":
 		return work(ctx, client, step)
+	case "book", "unbook", "bookings":
+		number, _ := c.value(step.Booking).(float64)
+		return windows(ctx, s, step, uint64(number))
 	case "release":
 		return success(s.Release(ctx, step.Name))
 	case "release_shared":
@@ -309,6 +316,28 @@ func (c *conversation) ask(ctx context.Context, client *client, step step) (resu
 		return nil, err
 	}
 	return nil, fmt.Errorf("unknown step %q", step.Do)
+}
+
+// windows carries out the steps about windows.
+func windows(ctx context.Context, s *glock.Session, step step, number uint64) (result, error) {
+	switch step.Do {
+	case "book":
+		length, _ := seconds(step.Seconds)
+		start, _ := seconds(step.Start)
+		slip, _ := seconds(step.Slip)
+		window := glock.Window{Name: step.Name, Length: length, In: start, Slip: slip, Shared: step.Shared}
+		booked, err := s.Book(ctx, window)
+		begin, end := booked.Begin.Format(time.RFC3339), booked.End.Format(time.RFC3339)
+		return orFailure(plain(result{"ok": true, "booking": booked.Number, "begin": begin, "end": end}), err)
+	case "unbook":
+		return success(s.Unbook(ctx, number))
+	}
+	booked, err := s.Bookings(ctx, step.Name)
+	states, modes := []string{}, []string{}
+	for _, one := range booked {
+		states, modes = append(states, one.State), append(modes, one.Mode)
+	}
+	return orFailure(plain(result{"count": len(booked), "states": states, "modes": modes}), err)
 }
 
 // work carries out the steps about work lists.

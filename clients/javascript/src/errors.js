@@ -15,6 +15,8 @@ const REFUSALS = [
   ['0 Item Fail Failure: ', 'not held'],
   ['0 Item Give Failure: ', 'not held'],
   ['0 Item Keep Failure: ', 'not held'],
+  ['0 Not Booked: ', 'busy'],
+  ['0 Unbook Failure: ', 'not held'],
   ['0 Not Authorised', 'not authorised'],
 ];
 

@@ -134,6 +134,18 @@ export class LockManager {
     return this.#ask((session) => session.pools());
   }
 
+  async book(name, length, options) {
+    return this.#ask((session) => session.book(name, length, options));
+  }
+
+  async unbook(booking) {
+    return this.#ask((session) => session.unbook(booking));
+  }
+
+  async bookings(name) {
+    return this.#ask((session) => session.bookings(name));
+  }
+
   async query() {
     const session = await this.#borrow();
     try {

@@ -20,8 +20,10 @@ import {
   number,
   pair,
   poolName,
-  secretWords,
   seconds,
+  secretWords,
+  startWords,
+  windowName,
 } from './words.js';
 
 /** Seconds that the daemon has for each reply that need not be waited for, unless told otherwise. */
@@ -197,6 +199,27 @@ export class Session {
 
   async pools() {
     return json(await this.#ask('pool'));
+  }
+
+  async book(name, length, { start = 0, slip = 0, shared = false } = {}) {
+    const words = [shared ? 'sbook' : 'book', startWords(start), seconds('length', length), seconds('slip', slip)];
+    const window = windowName(name);
+    const reply = await this.#ask([...words, window].join(' '));
+    const [, id, begin, end] = /^([1-9]\d*) (?:Shared )?Booked (\S+Z) (\S+Z): /.exec(reply) ?? [];
+    if (id === undefined) {
+      throw new GlockError('refused', reply);
+    }
+    return { number: Number(id), name: window, begin: new Date(begin), end: new Date(end), shared };
+  }
+
+  async unbook(booking) {
+    const id = booking?.number ?? booking;
+    checkInteger('booking', id);
+    await this.#ask(`unbook ${id}`);
+  }
+
+  async bookings(name) {
+    return json(await this.#ask(name === undefined ? 'bookings' : `bookings ${windowName(name)}`));
   }
 
   async isLocked(name) {

@@ -53,6 +53,26 @@ export function itemName(item) {
   return name;
 }
 
+/** A window's name, as the daemon knows it. */
+export function windowName(window) {
+  checkText('name', window);
+  checkSendable(window);
+  const name = normalise(window);
+  if (name === '') {
+    throw new GlockError('bad name', 'a window has a name');
+  }
+  return name;
+}
+
+/** When a window is to begin, as the daemon wants it: a Date, or a number of seconds from now. */
+export function startWords(start) {
+  if (!(start instanceof Date)) {
+    return start === 0 ? 'now' : `+${seconds('start', start)}`;
+  }
+  // The daemon takes whole seconds; none begins before it was wanted.
+  return new Date(1000 * Math.ceil(start.getTime() / 1000)).toISOString().replace('.000Z', 'Z');
+}
+
 export function checkSignal(signal) {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
     throw new TypeError('signal: want an AbortSignal');

@@ -167,6 +167,19 @@ class Conversation {
         return { ok: true };
       case 'pool':
         return session.pool(step.pool);
+      case 'book': {
+        const { name, seconds, start, slip, shared } = step;
+        const booking = await session.book(name, seconds, { start, slip, shared });
+        const [begin, end] = [booking.begin, booking.end].map((each) => each.toISOString().replace('.000Z', 'Z'));
+        return { ok: true, booking: booking.number, begin, end };
+      }
+      case 'unbook':
+        await session.unbook(this.#value(step.booking));
+        return { ok: true };
+      case 'bookings': {
+        const found = await session.bookings(step.name);
+        return { count: found.length, states: found.map((one) => one.state), modes: found.map((one) => one.mode) };
+      }
       case 'lost_item':
         return { lost: client.locks.get(`${step.pool} ${step.item}`).lost };
       case 'inspect':

@@ -16,6 +16,7 @@ final class Client
 {
     use Questions;
     use Work;
+    use Windows;
 
     /** The daemon's address where neither the caller nor the environment variable GLOCK_SERVER tells one. */
     public const DEFAULT_SERVER = 'tcp://127.0.0.1:9999';
@@ -35,6 +36,8 @@ final class Client
         '0 Item Fail Failure: ' => NotHeld::class,
         '0 Item Give Failure: ' => NotHeld::class,
         '0 Item Keep Failure: ' => NotHeld::class,
+        '0 Not Booked: ' => LockBusy::class,
+        '0 Unbook Failure: ' => NotHeld::class,
         '0 Not Authorised' => NotAuthorised::class,
     ];
 

@@ -191,6 +191,19 @@ final class Conversation
                 return ['ok' => true];
             case 'pool':
                 return $client->pools($step['pool']);
+            case 'book':
+                $rest = [(float) ($step['start'] ?? 0), (float) ($step['slip'] ?? 0), $step['shared'] ?? false];
+                $booking = $client->book($name, (float) $step['seconds'], ...$rest);
+                $moments = ['begin' => $booking->begin, 'end' => $booking->end];
+                $written = array_map(static fn ($moment) => $moment->format('Y-m-d\TH:i:s\Z'), $moments);
+                return ['ok' => true, 'booking' => $booking->number] + $written;
+            case 'unbook':
+                $client->unbook($this->value($step['booking']));
+                return ['ok' => true];
+            case 'bookings':
+                $found = $client->bookings($name);
+                $all = ['states' => array_column($found, 'state'), 'modes' => array_column($found, 'mode')];
+                return ['count' => count($found)] + $all;
             case 'lost_item':
                 return ['lost' => $this->items[$letter]["$step[pool] $step[item]"]->isLost()];
             case 'release':

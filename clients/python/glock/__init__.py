@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from glock.items import Item, ItemRequest
     from glock.locks import Lock, LockRequest
     from glock.wire.questions import Holder, Peer
+    from glock.wire.windows import Booking
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "AsyncLock",
     "AsyncLockRequest",
     "BadArgument",
+    "Booking",
     "Client",
     "ConnectionLost",
     "Deadlock",
@@ -75,6 +77,7 @@ _HOMES = {
     "AsyncItemRequest": "glock.aio_items",
     "AsyncLock": "glock.aio_locks",
     "AsyncLockRequest": "glock.aio_locks",
+    "Booking": "glock.wire.windows",
     "Client": "glock.client",
     "Holder": "glock.wire.questions",
     "Item": "glock.items",

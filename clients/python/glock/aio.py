@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -14,12 +15,13 @@ from glock.aio_items import AsyncItem, AsyncItemRequest
 from glock.aio_locks import AsyncLock, AsyncLockRequest
 from glock.options import Options
 from glock.scopes import Servers, listing
-from glock.wire import questions, recipes, work
+from glock.wire import questions, recipes, windows, work
 from glock.wire.arguments import INFINITE, callback, whole
 from glock.wire.conversation import Conversation
 from glock.wire.language import Name, encode
 from glock.wire.questions import Holder, Listing, Peer
 from glock.wire.recipes import Mode, Recipe, Want
+from glock.wire.windows import Booking, WantWindow, number_of, window_of
 from glock.wire.work import WantItem, item_of, pool_of
 
 if TYPE_CHECKING:
@@ -145,6 +147,34 @@ class AsyncClient(Servers[AsyncConnections]):
     async def pools(self) -> list[dict[str, Any]]:
         """The same of every pool."""
         return list(chain.from_iterable(await self._ask_all(None, work.all_counts)))
+
+    async def book(
+        self,
+        name: Name,
+        length: float,
+        *,
+        start: float | datetime | None = None,
+        slip: float = 0,
+        shared: bool = False,
+    ) -> Booking:
+        """A window: the name for a stretch of time, agreed now. Arguments as those of `Client.book`."""
+        want = WantWindow(window_of(name), length, start, slip, shared)
+        return await self._ask(self._server(want.name), lambda talk: windows.book(talk, want))
+
+    async def unbook(self, booking: Booking | int) -> bool:
+        """Give a window back that has not begun, or end it; False if it is over, or another machine's.
+
+        Args:
+            booking: it, or its number if there is one server.
+        """
+        number = number_of(booking)
+        name = window_of(booking.name) if isinstance(booking, Booking) else None
+        return any(await self._ask_all(name, lambda talk: windows.unbook(talk, number)))
+
+    async def bookings(self, name: Name | None = None) -> list[dict[str, Any]]:
+        """The windows of a name, or all, that are on or to come, by start; `docs/protocol.md` names the keys."""
+        raw = None if name is None else window_of(name)
+        return list(chain.from_iterable(await self._ask_all(raw, lambda talk: windows.bookings(talk, raw))))
 
     async def _take(
         self, want: WantItem, on_lost: Callable[[AsyncItem], None] | None, task: asyncio.Task[Any] | None

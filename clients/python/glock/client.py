@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -13,12 +14,13 @@ from glock.items import Item, ItemRequest
 from glock.locks import Lock, LockRequest
 from glock.options import Options
 from glock.scopes import Servers, listing
-from glock.wire import questions, recipes, work
+from glock.wire import questions, recipes, windows, work
 from glock.wire.arguments import INFINITE, callback, whole
 from glock.wire.conversation import Conversation
 from glock.wire.language import Name, encode
 from glock.wire.questions import Holder, Listing, Peer
 from glock.wire.recipes import Mode, Recipe, Want
+from glock.wire.windows import Booking, WantWindow, number_of, window_of
 from glock.wire.work import WantItem, item_of, pool_of
 
 if TYPE_CHECKING:
@@ -187,6 +189,47 @@ class Client(Servers[Connections]):
     def pools(self) -> list[dict[str, Any]]:
         """The same of every pool."""
         return list(chain.from_iterable(self._ask_all(None, work.all_counts)))
+
+    def book(
+        self,
+        name: Name,
+        length: float,
+        *,
+        start: float | datetime | None = None,
+        slip: float = 0,
+        shared: bool = False,
+    ) -> Booking:
+        """A window: the name for a stretch of time, agreed now. It outlives this client, and the server's restart.
+
+        Args:
+            name: windows have their own names, apart from those of locks.
+            length: seconds.
+            start: when it is to begin: at a moment (with a time zone), so many seconds from now, or now.
+            slip: by how many seconds it may be later; it is put into the first gap.
+            shared: beside others that are shared, but not beside those that are not.
+
+        Raises:
+            LockBusy: there is no room for it; nothing has changed.
+            Disabled: the server has no windows.
+            TypeError, ValueError: an argument makes no sense.
+        """
+        want = WantWindow(window_of(name), length, start, slip, shared)
+        return self._ask(self._server(want.name), lambda talk: windows.book(talk, want))
+
+    def unbook(self, booking: Booking | int) -> bool:
+        """Give a window back that has not begun, or end it; False if it is over, or another machine's.
+
+        Args:
+            booking: it, or its number if there is one server.
+        """
+        number = number_of(booking)
+        name = window_of(booking.name) if isinstance(booking, Booking) else None
+        return any(self._ask_all(name, lambda talk: windows.unbook(talk, number)))
+
+    def bookings(self, name: Name | None = None) -> list[dict[str, Any]]:
+        """The windows of a name, or all, that are on or to come, by start; `docs/protocol.md` names the keys."""
+        raw = None if name is None else window_of(name)
+        return list(chain.from_iterable(self._ask_all(raw, lambda talk: windows.bookings(talk, raw))))
 
     def _take(self, want: WantItem, on_lost: Callable[[Item], None] | None) -> Item:
         server = self._server(want.name)

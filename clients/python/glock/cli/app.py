@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from glock import __version__
-from glock.cli import exits, items, locking, questions
+from glock.cli import exits, items, locking, questions, windows
 from glock.cli.completion import completion
 from glock.cli.options import HELP, Group, Seconds, Settings, later
 
@@ -73,6 +73,9 @@ for _command in (
     items.put,
     items.work,
     items.pools,
+    windows.book,
+    windows.bookings,
+    windows.unbook,
     questions.inspect,
     questions.list_locks,
     questions.who,
