@@ -27,6 +27,7 @@ SCRIPT = (
     "counters",
     "list",
     "lists",
+    "calendar",
     "details",
     "kick",
     "views",

@@ -157,7 +157,7 @@ def test_a_person_types_in_telnet(daemon: ProcessDaemon, need: Need) -> None:
     terminal.types("help\r")
     terminal.shows("(help all: what they do; help VERB: what it answers)")
     terminal.types("help all\r")
-    terminal.shows("quit                         end this connection")
+    terminal.shows("quit                          end this connection")
     terminal.types("help i\r")
     terminal.shows("1 i NAME: is it locked? -> 1 Lock Is Locked: NAME | 0 Lock Not Locked: NAME")
     terminal.types("quit\r")

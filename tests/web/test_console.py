@@ -860,3 +860,35 @@ def test_work_lists_are_shown_with_their_counts_and_who_has_what(visit: Visitor,
     alice.says("done to-print three").hears("1 Item Done Success: three")
     page.goto(page.url.partition("#")[0] + "#work")
     expect(page.locator("#list-work")).to_contain_text("There is no work.")
+
+
+def test_windows_are_a_strip_of_today_and_tomorrow_for_each_name(visit: Visitor, glockd: Spawner) -> None:
+    daemon = glockd("-windows", "127.0.0.1:0")
+    alice = daemon.stream()
+    alice.says("iam nightly").hears("1 ok")
+    number = int(alice.says("book now 3600 0 db main").hears_a_line().split()[0])
+    alice.says("sbook +7200 60 0 web").hears_a_line()
+    page = live(visit(daemon, "#windows"))
+    rows = page.locator("#list-windows tbody tr")
+    expect(rows.locator("th")).to_have_text(["db main", "web"])
+    first = rows.nth(0).locator(".window")
+    expect(first).to_have_class("window exclusive running")
+    first.click()
+    expect(page.locator("#list-windows .pager")).to_contain_text(
+        f"exclusive, running, by nightly, number {number}"
+    )
+    expect(page.locator("#list-windows .pager")).to_contain_text("2 windows of 2 names")
+    page.get_by_label("Search in names of windows").fill("WEB")
+    expect(rows.locator("th")).to_have_text(["web"])
+    page.get_by_label("Search in names of windows").fill("nothing")
+    expect(page.locator("#list-windows")).to_contain_text("No window has “nothing” in its name.")
+    page.get_by_label("Search in names of windows").fill("")
+    alice.says(f"unbook {number}").hears(f"1 Unbooked: {number}")
+    expect(rows.locator("th")).to_have_text(["web"])
+
+
+def test_a_daemon_without_windows_says_how_to_have_them(visit: Visitor, glockd: Spawner) -> None:
+    page = live(visit(glockd(), "#windows"))
+    expect(page.locator("#list-windows")).to_contain_text(
+        "The daemon books no windows. Start it with -windows"
+    )

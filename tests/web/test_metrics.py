@@ -35,7 +35,7 @@ def daemon(glockd: Spawner) -> Glockd:
 @pytest.fixture
 def complete(glockd: Spawner, tmp_path: Path) -> Glockd:
     """A daemon with all that has metrics."""
-    return glockd("-records", str(tmp_path / "records"))
+    return glockd("-records", str(tmp_path / "records"), "-windows", "127.0.0.1:0")
 
 
 def scrape(daemon: Glockd) -> dict[str, float]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 from math import floor
 from random import Random
 from typing import Final, Protocol
 
-from glockd.doors.windows.calendar import BACKGROUND, Calendar
+from glockd.doors.windows.calendars import Calendars
 from glockd.doors.windows.plan import NEVER
 from glockd.doors.windows.states import (
     CANCELED,
@@ -95,7 +95,7 @@ class Bookings:
         self.tasks: dict[str, Task] = {}  # by UUID, oldest first
         self.runs: dict[int, Run] = {}  # by number, oldest first
         self.by_uuid: dict[str, Run] = {}  # the same
-        self.calendars: dict[bytes, Calendar] = {}
+        self.calendars = Calendars()
         self.states: Counter[str] = Counter()  # of all runs that are known
         self.missed = 0  # how many ever were
         self.posted = 0  # how many tasks there are that no verb has made
@@ -161,9 +161,7 @@ class Bookings:
             raise Full(f"There may be {MOST_RUNS} runs")
         wanted, slip = task.plan.start or 0, task.plan.slip
         latest = min(wanted + slip, floor(now) + self.horizon)
-        start: int | None = wanted if wanted <= latest else None
-        if start is not None and task.resource in self.calendars:
-            start = self.calendars[task.resource].place(task.mode, wanted, latest + task.length, task.length)
+        start = self.calendars.place(task, wanted, latest + task.length)
         if start is None:
             return None
         self.put(task)
@@ -179,19 +177,7 @@ class Bookings:
         """
         if len(self.runs) >= MOST_RUNS or task.pending >= MOST_AHEAD:
             raise Full(f"There may be {MOST_AHEAD} runs of a task ahead, and {MOST_RUNS} of all")
-        if not task.is_background:
-            calendar = self._calendar(task.resource)
-            if not calendar.is_free(task.mode, start, start + task.length):
-                self._tidy(task.resource)
-                return None
-        return self._enter(task, start, now)
-
-    def free(self, task: Task, begin: int, end: int) -> Iterator[tuple[int, int]]:
-        """Where a run of a task could lie between two moments; nothing may be booked while this is run through."""
-        calendar = self.calendars.get(task.resource)
-        if calendar is not None:
-            return calendar.free(task.mode, begin, end, task.length)
-        return iter([(begin, end)] if end - begin >= task.length else [])
+        return self._enter(task, start, now) if self.calendars.is_free(task, start) else None
 
     def disable(self, task: Task, now: float) -> tuple[list[Run], list[Run]]:
         """Let a task make no more runs; those that have not begun are forgotten.
@@ -236,7 +222,7 @@ class Bookings:
         if state == MISSED:
             self.missed += 1
         if state in OVER:
-            self._vacate([run], now)
+            self.calendars.vacate([run], floor(now))
             if state not in (CANCELED, NONSTART, MISSED):
                 run.end = max(run.start, min(run.end, floor(now + 0.5)))
             heapq.heappush(self._ended, (run.end, run.number, run))
@@ -301,9 +287,7 @@ class Bookings:
 
     def tidy(self, now: float) -> None:
         """Let calendars forget what lies behind."""
-        for name in list(self.calendars):
-            self.calendars[name].forget(floor(now))
-            self._tidy(name)
+        self.calendars.forget(floor(now))
 
     # At the start
 
@@ -314,12 +298,10 @@ class Bookings:
             ValueError: its window is another's.
         """
         task = run.task
-        if not (run.is_over or task.is_background):
-            calendar = self._calendar(task.resource)
-            if not calendar.is_free(task.mode, run.start, run.end):
+        if not run.is_over:
+            if not self.calendars.is_free(task, run.start):
                 raise ValueError(f"run {run.number} lies where another does")
-            calendar.add(task.mode, run.start, run.end)
-            run.is_placed = True
+            self.calendars.add(run)
         self._know(run)
         if run.is_over:
             heapq.heappush(self._ended, (run.end, run.number, run))
@@ -354,25 +336,17 @@ class Bookings:
         """Where a run that is wanted then is to begin."""
         slip, length = task.plan.slip_of(task.length), task.length
         end = wanted + slip + length
-        if task.plan.sliprand and slip:
-            found = (
-                [(wanted, end)]
-                if task.mode == BACKGROUND
-                else list(islice(self.free(task, wanted, end), GAPS_MOST))
-            )
-            if not found:
-                return None
-            begin, until = self._chance.choice(found)
-            return self._chance.randint(begin, until - length)
-        if task.mode == BACKGROUND or task.resource not in self.calendars:
-            return wanted
-        return self.calendars[task.resource].place(task.mode, wanted, end, length)
+        if not (task.plan.sliprand and slip):
+            return self.calendars.place(task, wanted, end)
+        found = list(islice(self.calendars.free(task, wanted, end), GAPS_MOST))
+        if not found:
+            return None
+        begin, until = self._chance.choice(found)
+        return self._chance.randint(begin, until - length)
 
     def _enter(self, task: Task, start: int, now: float) -> Run:
         run = self._run(task, start, now)
-        if not task.is_background:
-            self._calendar(task.resource).add(task.mode, start, run.end)
-            run.is_placed = True
+        self.calendars.add(run)
         self._know(run)
         self._count(run)
         heapq.heappush(self._starts, (start, run.number, run))
@@ -403,34 +377,13 @@ class Bookings:
             self.journal.run_added(run)
 
     def _forget(self, runs: Sequence[Run], now: float) -> None:
-        self._vacate(runs, now)
+        self.calendars.vacate(runs, floor(now))
         for run in runs:
             del self.runs[run.number], self.by_uuid[run.uuid]
             self.states[run.state] -= 1
             run.task.leave(run)
         if runs and self.journal is not None:
             self.journal.runs_gone(runs)
-
-    def _vacate(self, runs: Sequence[Run], now: float) -> None:
-        """Let the windows of runs be free, as far as they do not lie behind: those calendars forget by themselves."""
-        placed = [run for run in runs if run.is_placed]
-        for run in placed:
-            run.is_placed = False
-        ahead: dict[tuple[bytes, str], list[tuple[int, int]]] = {}
-        for run in placed:
-            calendar = self.calendars.get(run.task.resource)
-            if calendar is not None and run.end > max(floor(now), calendar.forgotten):
-                ahead.setdefault((run.task.resource, run.task.mode), []).append((run.start, run.end))
-        for (name, mode), windows in ahead.items():
-            self.calendars[name].remove(mode, windows)
-            self._tidy(name)
-
-    def _calendar(self, name: bytes) -> Calendar:
-        return self.calendars.setdefault(name, Calendar())
-
-    def _tidy(self, name: bytes) -> None:
-        if not self.calendars[name]:
-            del self.calendars[name]
 
     def _expect(self, task: Task, moment: int) -> None:
         """Look at a task again at that moment."""

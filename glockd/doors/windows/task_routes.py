@@ -128,7 +128,7 @@ class TaskRoutes:
         ranges: list[dict[str, str]] = []
         while begin < until:
             # The calendar may change between two looks.
-            some = list(islice(self._book.free(task, begin, until), TASKS_A_TURN))
+            some = list(islice(self._book.calendars.free(task, begin, until), TASKS_A_TURN))
             ranges += [
                 {"lower": times.write_moment(lower), "upper": times.write_moment(upper)}
                 for lower, upper in some

@@ -22,7 +22,7 @@ document.addEventListener("keydown", (event) => {
   if (typing || !$("single").checked) return;
   if (event.key === "/") {
     (view === "terminal" || view === "commands" ? (location.hash = "#terminal", $("line")) : lists[view].input).focus();
-  } else if (event.key >= "1" && event.key <= "6") {
+  } else if (event.key >= "1" && event.key <= "7") {
     location.hash = "#" + VIEWS[event.key - 1];
   } else if (event.key === "p") {
     $("pause").click();

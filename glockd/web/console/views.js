@@ -1,6 +1,7 @@
 // Views
 
-const VIEWS = ["locks", "clients", "history", "commands", "terminal", "work"];
+const VIEWS = ["locks", "clients", "history", "commands", "terminal", "work", "windows"];
+lists.windows = new Calendar($("list-windows"), $("search-windows"));
 let view = "";
 
 const whichLocks = () => lists.locks.what === "exclusive" ? "#locks" : "#locks/" + lists.locks.what;

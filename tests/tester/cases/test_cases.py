@@ -71,7 +71,7 @@ def last(result: Result) -> str:
     [
         ("", "Expecting value"),
         ("[]", "list indices"),
-        ("{}", "'servers' is missing"),
+        ("{}", "'cases' is missing"),
         ('{"servers": {}}', "'cases' is missing"),
         ('{"servers": {"default": 5}, "cases": []}', "not iterable"),
         ('{"servers": {}, "cases": [{}]}', "'id' is missing"),
