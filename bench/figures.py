@@ -50,6 +50,7 @@ from bench.rows import (
     middle,
     table,
 )
+from bench.windows import windows
 from bench.work import work
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -315,6 +316,7 @@ FIGURES: dict[str, Callable[[Run], Iterator[Row]]] = {
     "calls": calls,
     "dispatch": dispatch,
     "ldlm": ldlm,
+    "windows": windows,
 }
 
 

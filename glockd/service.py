@@ -120,6 +120,7 @@ class Service:
         self._followers: dict[Session, Callable[[], None]] = {}
         self._timer: TimerHandle | None = None
         self._armed = NEVER
+        self._telling = False  # somebody is being told
         self._refused: Counter[str] = Counter()
 
     # What doors use
@@ -137,6 +138,17 @@ class Service:
 
     def settle(self) -> None:
         """Tell those concerned what has happened, and set the timer: to be called after every use of the core."""
+        if self._telling:
+            return  # somebody who is being told has used the core: whoever tells goes on with what came of it
+        self._telling = True
+        try:
+            self._tell_all()
+        finally:
+            self._telling = False
+        if self.deadlines.moved:
+            self._arm()
+
+    def _tell_all(self) -> None:
         outbox = self.outbox
         turn = NOTICES_A_TURN
         while outbox:
@@ -152,8 +164,6 @@ class Service:
                     listener.granted(notice)
             else:
                 self._tell(notice)
-        if self.deadlines.moved:
-            self._arm()
 
     def part(self, session: Session, how: str, then: Callable[[], None] = nothing) -> None:
         """End a session and settle what follows from it: at once, but in several turns if it holds very much.

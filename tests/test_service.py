@@ -65,3 +65,30 @@ async def test_an_owner_whose_time_is_over_is_told_and_gives_everything_back() -
     assert [hold.session for hold in table.holds(b"job")] == [alice]
     assert list(service.state.registry.sessions()) == [alice]
     assert notices == []
+
+
+class Quitter(Ear):
+    """Parts as soon as it has lost something, as an owner that lives for one hold."""
+
+    def lost(self, hold: Hold, why: str) -> None:
+        super().lost(hold, why)
+        self.end("closed")
+
+
+async def test_any_number_may_part_because_of_what_they_hear() -> None:
+    """Each that parts has others told: that must not pile up on the stack."""
+    notices: list[Notice] = []
+    service = new_service(notices)
+    table = service.state.exclusive
+    ears = []
+    for number in range(3000):
+        owner = Owner(b"window:%d" % number, "windows")
+        ears.append(Quitter(service, owner))
+        service.admit(owner, ears[-1])
+        table.lease(taken(table, b"lock %d" % number, owner), service.now() + 0.01)
+    service.settle()
+    for ear in ears:
+        await ear.parted.wait()
+    assert {tuple(ear.heard) for ear in ears} == {("expired", "closed")}
+    assert (len(table), len(service.state.registry)) == (0, 0)
+    assert notices == []

@@ -22,11 +22,11 @@ class Calendars:
         return len(self._calendars)
 
     def place(self, task: Task, begin: int, end: int) -> int | None:
-        """The first moment from `begin` on at which a run of a task may begin, and be over by `end`; None: there is none.
+        """The first moment at which a run of a task may begin, and be over in time; None: there is none.
 
         Args:
-            begin: seconds since 1970.
-            end: likewise.
+            begin: not before; seconds since 1970.
+            end: over by then; likewise.
         """
         calendar = self._calendar(task)
         if calendar is None:

@@ -41,7 +41,10 @@ function route() {
 }
 
 function current(link, yes) {
-  if (yes) link.setAttribute("aria-current", "page");
+  if (yes) {
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
   else link.removeAttribute("aria-current");
 }
 

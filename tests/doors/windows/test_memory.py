@@ -69,7 +69,7 @@ class Server:
 
     async def posts(self, test: str, spec: dict[str, Any], **schedule: Any) -> str:
         body = {"test": {"type": test, "spec": spec}, "schedule": schedule}
-        url = json.loads((await self.asks("/tasks", "POST", body)).body)
+        url: str = json.loads((await self.asks("/tasks", "POST", body)).body)
         return urlsplit(url).path.removeprefix("/pscheduler")
 
 
