@@ -14,13 +14,12 @@ import pytest
 
 from glockd import tokens
 from glockd.tokens import TokenFile, from_clock
-from tests.doors.line.test_leases import DAY, fake_time
+from tests.doors.line.test_leases import DAY
 from tests.support.clients import Client
 from tests.support.daemons import Daemon
 from tests.support.locks import waits
 from tests.support.process import Spawner, run_glockd
 
-__all__ = ["fake_time"]
 LARGEST = 1 << 53  # what every language can count to
 
 
