@@ -86,8 +86,10 @@ NAMED: dict[str, Callable[[Any, Any], Any]] = {
     "history": lambda client, name: client.history(name),
     "who": lambda client, name: client.who(name),
     "find": lambda client, name: client.find("exclusive", name),
+    "book": lambda client, name: client.book(name, 60),
+    "bookings": lambda client, name: client.bookings(name),
 }
-OPTIONAL = {"holders", "holders of shared", "history", "who", "find"}
+OPTIONAL = {"holders", "holders of shared", "history", "who", "find", "bookings"}
 NO_NAMES = [
     7,
     0,

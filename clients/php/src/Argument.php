@@ -40,6 +40,12 @@ final class Argument
         return (float) $value;
     }
 
+    /** @throws \TypeError if it is no bool */
+    public static function flag(string $what, mixed $value): bool
+    {
+        return is_bool($value) ? $value : throw self::wrong($what, 'true or false', $value);
+    }
+
     private static function wrong(string $what, string $wanted, mixed $value): \TypeError
     {
         return new \TypeError("$what: want $wanted, got " . get_debug_type($value));

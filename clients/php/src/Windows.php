@@ -28,9 +28,10 @@ trait Windows
         mixed $length,
         mixed $start = 0.0,
         mixed $slip = 0.0,
-        bool $shared = false,
+        mixed $shared = false,
     ): Booking {
         $name = self::window($name);
+        $shared = Argument::flag('shared', $shared);
         $words = [
             $shared ? 'sbook' : 'book',
             self::beginning($start),
@@ -42,8 +43,9 @@ trait Windows
         if (!preg_match('/^([1-9]\d*) (?:Shared )?Booked (\S+Z) (\S+Z): /', $reply, $match)) {
             throw new Refused($reply);
         }
-        [$begin, $end] = array_map(static fn (string $moment) => new \DateTimeImmutable($moment), [$match[2], $match[3]]);
-        return new Booking((int) $match[1], $name, $begin, $end, $shared);
+        [, $number, $begin, $end] = $match;
+        $moments = [new \DateTimeImmutable($begin), new \DateTimeImmutable($end)];
+        return new Booking((int) $number, $name, $moments[0], $moments[1], $shared);
     }
 
     /**
@@ -53,9 +55,10 @@ trait Windows
      * @throws NotHeld if it is over, or was booked from another address
      * @throws ConnectionLost
      */
-    public function unbook(Booking|int $booking): void
+    public function unbook(mixed $booking): void
     {
-        $this->ask('unbook ' . ($booking instanceof Booking ? $booking->number : $booking));
+        $number = $booking instanceof Booking ? $booking->number : Argument::integer('booking', $booking);
+        $this->ask("unbook $number");
     }
 
     /**

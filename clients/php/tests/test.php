@@ -143,11 +143,12 @@ function contains(string $wanted, string $got): void
 /** Arguments that each method takes, by the names of its parameters. */
 const RIGHT = [
     'pool' => 'pool', 'item' => 'item',
+    'length' => 1, 'start' => 0, 'slip' => 0, 'shared' => false, 'booking' => 1,
     'name' => 'php right', 'wait' => 0, 'limit' => 2, 'seconds' => 1, 'token' => 1, 'line' => 'ping', 'lines' => 1,
     'server' => null, 'timeout' => 10, 'secret' => null, 'alive' => null,
 ];
 const TEXTS = ['name', 'line', 'server', 'secret', 'pool', 'item'];
-const INTEGERS = ['limit', 'token', 'lines'];
+const INTEGERS = ['limit', 'token', 'lines', 'booking'];
 const OPTIONAL = ['server', 'secret', 'alive', 'limit'];
 
 /** @return list<mixed> arguments for a method, but for one that is given */
@@ -298,7 +299,7 @@ $tests = [
                     if ($name === 'work') {
                         continue;
                     }
-                    $wrong = [true, false, [], ['a'], $stringable, new stdClass()];
+                    $wrong = [[], ['a'], $stringable, new stdClass(), ...($name === 'shared' ? [] : [true, false])];
                     $wrong = [...$wrong, ...(in_array($name, TEXTS, true) ? [7, 0, 1.5] : ['5', '', 'inf'])];
                     $wrong = [...$wrong, ...(in_array($name, INTEGERS, true) ? [1.0] : [])];
                     $wrong = [...$wrong, ...(in_array($name, OPTIONAL, true) ? [] : [null])];

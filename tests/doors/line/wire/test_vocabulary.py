@@ -12,7 +12,7 @@ from glockd.policy import Policy
 from glockd.service import Talk
 
 
-def book(talk: Talk, argument: bytes, now: float) -> bytes | None:
+def hire(talk: Talk, argument: bytes, now: float) -> bytes | None:
     return b"1 " + argument + b" by " + talk.session.address + b"\n"
 
 
@@ -21,7 +21,7 @@ def slowly(talk: Talk, argument: bytes, now: float) -> bytes | None:
 
 
 def conversation(policy: Policy) -> LineConversation:
-    vocabulary = Vocabulary({b"book": book, b"slowly": slowly})
+    vocabulary = Vocabulary({b"hire": hire, b"slowly": slowly})
     state = State(verbs=vocabulary.words)
     session = Session(b"address")
     state.registry.add(session)
@@ -30,9 +30,9 @@ def conversation(policy: Policy) -> LineConversation:
 
 def test_an_offered_verb_is_carried_out_and_counted() -> None:
     talk = conversation(Policy())
-    assert talk.receive(b"book  two  rooms\n", 0.0) == b"1 two rooms by address\n"
-    assert talk.state.stats.commands[b"book"] == 1
-    assert b" book" in talk.receive(b"help\n", 0.0)
+    assert talk.receive(b"hire  two  rooms\n", 0.0) == b"1 two rooms by address\n"
+    assert talk.state.stats.commands[b"hire"] == 1
+    assert b" hire" in talk.receive(b"help\n", 0.0)
 
 
 def test_an_offered_verb_may_let_others_have_their_turn() -> None:
@@ -43,12 +43,12 @@ def test_an_offered_verb_may_let_others_have_their_turn() -> None:
 
 def test_an_offered_verb_is_guarded_as_all_are() -> None:
     talk = conversation(Policy(secrets=(b"s",)))
-    assert talk.receive(b"book a room\n", 0.0) == b"0 Not Authorised\n"
+    assert talk.receive(b"hire a room\n", 0.0) == b"0 Not Authorised\n"
     assert talk.over
 
 
 def test_what_nobody_offers_is_no_command() -> None:
     vocabulary = Vocabulary()
     talk = LineConversation(State(verbs=vocabulary.words), Session(b"a"), Policy(), deque(), vocabulary)
-    assert talk.receive(b"book a room\n", 0.0) == b""
+    assert talk.receive(b"hire a room\n", 0.0) == b""
     assert talk.state.stats.invalid_commands == 1
