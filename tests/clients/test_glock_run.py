@@ -92,7 +92,10 @@ def alive(pid: int) -> bool:
     """Is it there, and no zombie?"""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (
+        FileNotFoundError,
+        ProcessLookupError,
+    ):  # the latter if it goes between being opened and being read
         return False
     return state not in {"Z", "X"}
 

@@ -123,7 +123,9 @@ def test_a_window_that_is_on_is_ended_by_giving_it_back(daemon: Daemon, db: str)
     alice.asked.clear()
     lines = {alice.receive_line(), alice.receive_line()}
     assert lines == {f"! window {number} over {db}\n".encode(), f"1 Unbooked: {number}\n".encode()}
-    assert booked(alice, f"book now 600 0 {db}")[0] > number
+    later, *_ = booked(alice, f"book now 600 0 {db}")
+    assert later > number
+    alice.hears_bytes(f"! window {later} open {db}\n")
 
 
 @pytest.mark.parametrize(
